@@ -1,0 +1,212 @@
+//! Backends: our drivers of accelerators.
+//!
+//! Owns: the boundary traits and the one visible list of backends.
+//! Must not know: frames, brokers, bundles beyond the artifact that it is given.
+//! Start at [`all`]; adding a backend is one file here, one line there, one cargo feature.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kerf_wire::manifest::Format;
+use kerf_wire::{Digest, TensorRef, TensorSpec};
+
+use crate::tensor::Tensor;
+
+/// Drives one accelerator. Never falls back by itself: a missing driver is an error that names it.
+pub trait Backend: Send + Sync {
+    /// The name in manifests and on the command line, e.g. `tract`.
+    fn name(&self) -> &'static str;
+    /// The artifact formats that it loads, best first.
+    fn formats(&self) -> &'static [Format];
+    /// Opens the driver: which device, which library.
+    ///
+    /// # Errors
+    /// When the library or the device is missing; the text names it and how to get it.
+    fn check(&self) -> Result<DeviceInfo, BackendError>;
+    /// Loads one part.
+    ///
+    /// # Errors
+    /// When the driver is missing or refuses the artifact.
+    fn load(&self, artifact: &Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError>;
+}
+
+/// One loaded part. `&mut self`: vendor runtimes are not safe to share between threads.
+pub trait Session: Send {
+    /// What it needs, in the artifact's order.
+    fn inputs(&self) -> &[TensorSpec];
+    /// What it gives, in the artifact's order.
+    fn outputs(&self) -> &[TensorSpec];
+    /// Runs once. `outputs` has one tensor an output; they are reset to what the run gives and reused from call to call.
+    ///
+    /// # Errors
+    /// When an input does not fit its spec, or the engine fails.
+    fn run_into(&mut self, inputs: &[TensorRef<'_>], outputs: &mut [Tensor]) -> Result<(), RunError>;
+    /// Runs once and times what the engine really ran, in its own order.
+    ///
+    /// # Errors
+    /// As [`Session::run_into`]; [`RunError::Unsupported`] where the engine has no timings.
+    fn run_timed(&mut self, _inputs: &[TensorRef<'_>]) -> Result<Vec<KernelTime>, RunError> {
+        Err(RunError::Unsupported("per-kernel timings"))
+    }
+}
+
+/// How long one kernel took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelTime {
+    /// The engine's name for it.
+    pub kernel: String,
+    /// The engine's name of the operation.
+    pub op: String,
+    /// Nodes or values of the model that the engine says it covers; empty where it does not say.
+    pub covers: Vec<String>,
+    /// Time in the kernel.
+    pub time: Duration,
+}
+
+/// What a backend runs on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// e.g. `CPU (AVX2, 2 threads)`.
+    pub device: String,
+    /// The library's version.
+    pub version: String,
+    /// The library's file, where it is one.
+    pub library: Option<PathBuf>,
+}
+
+/// A file that a stage loads, as the manifest or the command line names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// The file.
+    pub path: PathBuf,
+    /// What it is.
+    pub format: Format,
+    /// SHA-256 of the file.
+    pub sha256: Digest,
+}
+
+/// Something whose digest and bounds were checked; only checking code makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified<T>(T);
+
+impl<T> Verified<T> {
+    /// For the checks only.
+    pub(crate) fn new(checked: T) -> Self {
+        Self(checked)
+    }
+}
+
+impl<T> std::ops::Deref for Verified<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// How a part is loaded. Every backend honours what it can and refuses what it cannot, never ignores it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Threads inside the engine; its own default where none.
+    pub threads: Option<usize>,
+    /// The device within the backend, e.g. `GPU` or `HETERO:GPU,CPU`.
+    pub device: Option<String>,
+    /// `f32`, `f16` or `int8`; the artifact's own where none.
+    pub precision: Option<String>,
+    /// Where compiled engines are kept between starts.
+    pub cache_dir: Option<PathBuf>,
+    /// The vendor's library where it is not on the loader's path.
+    pub library: Option<PathBuf>,
+}
+
+/// Why a backend did not load a part.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// The feature is off, or a library, version or device is missing.
+    #[error("backend {backend}: {what}")]
+    Missing {
+        /// Which backend.
+        backend: &'static str,
+        /// What is missing and how to get it.
+        what: String,
+    },
+    /// The engine does not take the artifact.
+    #[error("backend {backend} refuses {}: {why}", artifact.display())]
+    Refused {
+        /// Which backend.
+        backend: &'static str,
+        /// The artifact's file.
+        artifact: PathBuf,
+        /// The node or operator, and what is wrong with it.
+        why: String,
+    },
+    /// An option that this backend does not have.
+    #[error("backend {backend} has no {option}")]
+    Option {
+        /// Which backend.
+        backend: &'static str,
+        /// e.g. `device "GPU"`.
+        option: String,
+    },
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The number of tensors is wrong.
+    #[error("expected {expected} {what}, got {got}")]
+    Count {
+        /// `inputs` or `outputs`.
+        what: &'static str,
+        /// The session's number.
+        expected: usize,
+        /// The call's number.
+        got: usize,
+    },
+    /// A tensor does not fit.
+    #[error("value {name}: expected {expected}, got {got}")]
+    Mismatch {
+        /// The value.
+        name: String,
+        /// Its spec.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+    /// The engine failed.
+    #[error("engine failed: {0}")]
+    Engine(String),
+    /// The engine cannot do this.
+    #[error("this backend has no {0}")]
+    Unsupported(&'static str),
+}
+
+/// Every backend that this program was built with.
+pub fn all() -> &'static [&'static dyn Backend] {
+    &[]
+}
+
+/// The backend of this name.
+///
+/// # Errors
+/// When the program was built without it; the text lists those that it has.
+pub fn named(name: &str) -> Result<&'static dyn Backend, UnknownBackend> {
+    all()
+        .iter()
+        .copied()
+        .find(|b| b.name() == name)
+        .ok_or_else(|| UnknownBackend {
+            name: name.to_owned(),
+            known: all().iter().map(|b| b.name()).collect::<Vec<_>>().join(", "),
+        })
+}
+
+/// A backend that this program was not built with.
+#[derive(Debug, thiserror::Error)]
+#[error("no backend {name:?} in this program; it has: {known}")]
+pub struct UnknownBackend {
+    name: String,
+    known: String,
+}

@@ -1,0 +1,101 @@
+//! The broker: publishes, receives, acknowledges.
+//!
+//! Owns: topics and connections. Must not know: what a payload means.
+//! A publish that returned is *queued*, no more: only a receipt frees a frame.
+
+use std::time::Duration;
+
+/// A message to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Full topic.
+    pub topic: String,
+    /// Its bytes.
+    pub payload: Vec<u8>,
+    /// Kept by the broker for later subscribers.
+    pub retain: bool,
+    /// MQTT v5 response topic, where an answer is asked for.
+    pub response_topic: Option<String>,
+    /// MQTT v5 correlation data.
+    pub correlation: Option<Vec<u8>>,
+}
+
+impl Message {
+    /// A message with nothing but a topic and a payload.
+    pub fn new(topic: impl Into<String>, payload: Vec<u8>) -> Self {
+        Self {
+            topic: topic.into(),
+            payload,
+            retain: false,
+            response_topic: None,
+            correlation: None,
+        }
+    }
+}
+
+/// A message received and not yet acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// What came.
+    pub message: Message,
+    /// The broker's name for this delivery, for [`Broker::ack`].
+    pub token: DeliveryToken,
+}
+
+/// Names one delivery on one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DeliveryToken(pub u64);
+
+/// A connection to a broker, reconnecting by itself. At least once: a delivery that is not acknowledged comes again.
+pub trait Broker: Send {
+    /// Subscribes at QoS 1; kept over reconnects.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    fn subscribe(&mut self, filter: &str) -> Result<(), BrokerError>;
+    /// Hands a message over at QoS 1. Blocks while the one outgoing slot is taken: back-pressure, not memory.
+    ///
+    /// # Errors
+    /// When the message is over the packet limit or the connection is down.
+    fn publish(&mut self, message: &Message) -> Result<(), BrokerError>;
+    /// The next delivery, or none within `wait`.
+    ///
+    /// # Errors
+    /// When the connection is down.
+    fn receive(&mut self, wait: Duration) -> Result<Option<Delivery>, BrokerError>;
+    /// Acknowledges a delivery: it will not come again.
+    ///
+    /// # Errors
+    /// When the connection is down; the delivery then comes again.
+    fn ack(&mut self, token: DeliveryToken) -> Result<(), BrokerError>;
+}
+
+/// Why the broker did not do it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// No connection: exit code 40 at start, retried in a running stage.
+    #[error("broker {broker} is not reachable: {why}")]
+    Unreachable {
+        /// host:port.
+        broker: String,
+        /// The cause.
+        why: String,
+    },
+    /// Wrong credentials, certificate or ACL: exit code 41 at start.
+    #[error("broker {broker} does not authorise us: {why}")]
+    Unauthorised {
+        /// host:port.
+        broker: String,
+        /// The cause.
+        why: String,
+    },
+    /// Over the packet limit: never sent.
+    #[error("message of {got} bytes is over the broker's packet limit of {limit}")]
+    TooLarge {
+        /// Its length.
+        got: usize,
+        /// The limit.
+        limit: usize,
+    },
+}

@@ -1,0 +1,14 @@
+//! A stage: runs one part of a cut network.
+//!
+//! Owns: bundles, backends, sources, preprocessing, the spool, the broker and the object store.
+//! Must not know: graphs, cuts, how a model is split (that is the splitter's), which board it runs on.
+//! Start at [`backend`] for engines, [`broker`] for links, `stage` for the loop that joins them.
+
+pub mod backend;
+pub mod broker;
+pub mod object;
+pub mod source;
+pub mod storage;
+pub mod tensor;
+
+pub use kerf_wire as wire;

@@ -1,0 +1,7 @@
+//! Cuts neural networks where the cut pays.
+//!
+//! Owns: reading ONNX, the graph, cuts, plans, and writing bundles: `onnx → graph → cut → plan → emit`.
+//! Must not know, along that road: the runtime. Only `profile`, `verify` and the commands use it.
+//! Start at [`onnx`].
+
+pub mod onnx;

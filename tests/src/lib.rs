@@ -1,0 +1,87 @@
+//! What the tests share: where fixtures, built programs and the independent judges are.
+//!
+//! `cargo xtask test` builds the programs first and names them in `KERF_BIN` and `KERF_STAGE_BIN`, and the judges'
+//! Python in `KERF_TEST_PYTHON`. Without these, the programs are those beside the test's own binary.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test says what failed by panicking"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A file below `tests/fixtures`.
+pub fn fixture(path: &str) -> PathBuf {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path);
+    assert!(file.exists(), "no fixture {}", file.display());
+    file
+}
+
+/// A model among the fixtures, by name without `.onnx`.
+pub fn model(name: &str) -> PathBuf {
+    fixture(&format!("models/{name}.onnx"))
+}
+
+fn program(variable: &str, name: &str) -> PathBuf {
+    let beside_the_test = || {
+        let test = std::env::current_exe().expect("a test has a file");
+        test.ancestors()
+            .nth(2)
+            .expect("tests are built in target/PROFILE/deps")
+            .join(name)
+    };
+    let file = std::env::var_os(variable).map_or_else(beside_the_test, PathBuf::from);
+    assert!(
+        file.exists(),
+        "{} is not built: run `cargo xtask test`, or `cargo build --workspace` first",
+        file.display()
+    );
+    file
+}
+
+/// The `kerf` program, ready for arguments.
+pub fn kerf() -> Command {
+    Command::new(program("KERF_BIN", "kerf"))
+}
+
+/// The `kerf-stage` program, ready for arguments.
+pub fn kerf_stage() -> Command {
+    Command::new(program("KERF_STAGE_BIN", "kerf-stage"))
+}
+
+/// The judges' Python (onnx, onnxruntime, numpy …), or none, said aloud; under `CI=true` it must be there.
+pub fn python() -> Option<Command> {
+    if let Some(python) = std::env::var_os("KERF_TEST_PYTHON") {
+        return Some(Command::new(python));
+    }
+    assert!(std::env::var_os("CI").is_none(), "KERF_TEST_PYTHON is not set under CI");
+    eprintln!("SKIPPED: KERF_TEST_PYTHON is not set; build-scripts/test sets it");
+    None
+}
+
+/// Runs a command that must succeed; gives its standard output.
+pub fn succeed(command: &mut Command) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|why| panic!("{command:?} did not start: {why}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{command:?} failed with {}:\n{stderr}",
+        output.status
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a command that must fail with this exit code; gives its standard error.
+pub fn fail(command: &mut Command, code: i32) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|why| panic!("{command:?} did not start: {why}"));
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{command:?} said:\n{stderr}");
+    stderr
+}
