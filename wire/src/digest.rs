@@ -1,4 +1,4 @@
-//! A SHA-256 digest as a value; computing it belongs to the programs.
+//! A SHA-256 digest as a value, and with `std` the digest of bytes at hand; reading files belongs to the programs.
 
 use core::fmt;
 
@@ -7,6 +7,16 @@ use serde::{Deserialize, Serialize};
 /// A SHA-256 digest: 32 bytes on the wire, 64 hexadecimal digits in JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
+
+#[cfg(feature = "std")]
+impl Digest {
+    /// The SHA-256 of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+}
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

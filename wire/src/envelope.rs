@@ -31,6 +31,15 @@ impl Reference {
     pub fn write_into(&self, out: &mut [u8]) -> Result<usize, WireError> {
         seal::seal_into(Kind::Reference, self, 0, out, |_| Ok(()))
     }
+
+    /// The sealed reference.
+    ///
+    /// # Errors
+    /// Never for a value that was built within its bounds; the header's bound is checked again.
+    #[cfg(feature = "alloc")]
+    pub fn to_vec(&self) -> Result<alloc::vec::Vec<u8>, WireError> {
+        seal::seal_to_vec(Kind::Reference, self)
+    }
 }
 
 /// A message on a frames topic.

@@ -27,6 +27,8 @@ pub enum WireError {
     BadHeader,
     /// A length or count is over its bound in [`crate::limits`]; the text names the bound.
     OverLimit(&'static str),
+    /// A device's name is empty or has a character that is not allowed.
+    BadName,
     /// The elements of a shape, times the size of one, overflow.
     ShapeOverflow,
     /// The payload's length is not what dtype and shape say.
@@ -57,6 +59,9 @@ impl fmt::Display for WireError {
             Self::BadChecksum => f.write_str("message is damaged: its CRC-32C does not match"),
             Self::BadHeader => f.write_str("message header does not decode"),
             Self::OverLimit(what) => write!(f, "over the limit: {what}"),
+            Self::BadName => f.write_str(
+                "a device name takes letters, digits, '-', '_' and '.', is not empty and does not begin with '.'",
+            ),
             Self::ShapeOverflow => f.write_str("shape overflows: its elements do not fit in memory"),
             Self::WrongPayloadLength { expected, got } => {
                 write!(

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::WireError;
 use crate::id::{CutId, FrameId};
-use crate::limits::{MAX_CODEC_PARAMETER_BYTES, MAX_HOPS, MAX_TENSORS};
+use crate::limits::{MAX_CODEC_PARAMETER_BYTES, MAX_DECODED_BYTES, MAX_HOPS, MAX_TENSORS};
 use crate::seal::{self, Kind};
 use crate::tensor::{DType, Shape, TensorRef};
 
@@ -35,6 +35,27 @@ pub struct TensorHeader {
     pub parameters: Vec<u8, MAX_CODEC_PARAMETER_BYTES>,
     /// Bytes of the payload as encoded.
     pub payload_bytes: u32,
+}
+
+impl TensorHeader {
+    /// Bytes of the tensor once decoded.
+    ///
+    /// # Errors
+    /// When the shape overflows.
+    pub fn decoded_bytes(&self) -> Result<usize, WireError> {
+        crate::tensor::payload_bytes(self.dtype, &self.shape)
+    }
+
+    /// The tensor in place, where its payload is sent raw; none where it must be decoded.
+    ///
+    /// # Errors
+    /// When the payload's length is not what dtype and shape say.
+    pub fn view<'a>(&'a self, payload: &'a [u8]) -> Result<Option<TensorRef<'a>>, WireError> {
+        if self.codec != CodecId::RAW {
+            return Ok(None);
+        }
+        TensorRef::new(self.dtype, &self.shape, payload).map(Some)
+    }
 }
 
 /// What one stage did to a frame. Durations come from that stage's monotonic clock and can be added up;
@@ -98,13 +119,7 @@ impl<'a> Frame<'a> {
                 got: payload.len(),
             });
         }
-        for tensor in header.tensors.iter().filter(|t| t.codec == CodecId::RAW) {
-            let expected = crate::tensor::payload_bytes(tensor.dtype, &tensor.shape)?;
-            let got = widen(tensor.payload_bytes)?;
-            if expected != got {
-                return Err(WireError::WrongPayloadLength { expected, got });
-            }
-        }
+        check_decoded(&header.tensors)?;
         Ok(Self { header, payload })
     }
 
@@ -119,6 +134,23 @@ impl<'a> Frame<'a> {
             (tensor, payload)
         })
     }
+}
+
+/// What the tensors take once decoded is bounded, and what is sent raw has just that length.
+fn check_decoded(tensors: &[TensorHeader]) -> Result<(), WireError> {
+    let mut total = 0_usize;
+    for tensor in tensors {
+        let expected = tensor.decoded_bytes()?;
+        let got = widen(tensor.payload_bytes)?;
+        if tensor.codec == CodecId::RAW && expected != got {
+            return Err(WireError::WrongPayloadLength { expected, got });
+        }
+        total = total.checked_add(expected).ok_or(WireError::ShapeOverflow)?;
+    }
+    if total > MAX_DECODED_BYTES {
+        return Err(WireError::OverLimit("decoded tensor bytes"));
+    }
+    Ok(())
 }
 
 fn widen(bytes: u32) -> Result<usize, WireError> {
@@ -171,4 +203,19 @@ pub fn write_into(header: &FrameHeader, payloads: &[&[u8]], out: &mut [u8]) -> R
         }
         Ok(())
     })
+}
+
+/// Writes a frame whose encoded payloads are at hand; [`crate::FrameBuilder`] reuses its memory and copies less.
+///
+/// # Errors
+/// When the payloads' lengths are not those of the header, or the whole is over its bound.
+#[cfg(feature = "alloc")]
+pub fn to_vec(header: &FrameHeader, payloads: &[&[u8]]) -> Result<alloc::vec::Vec<u8>, WireError> {
+    let total = seal::sealed_bytes(seal::encoded_bytes(header)?, payload_total(&header.tensors)?);
+    if total > crate::limits::MAX_MESSAGE_BYTES {
+        return Err(WireError::OverLimit("message bytes"));
+    }
+    let mut out = alloc::vec![0; total];
+    write_into(header, payloads, &mut out)?;
+    Ok(out)
 }

@@ -35,9 +35,7 @@ impl TryFrom<String<MAX_DEVICE_BYTES>> for DeviceId {
     fn try_from(name: String<MAX_DEVICE_BYTES>) -> Result<Self, WireError> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
         if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
-            return Err(WireError::OverLimit(
-                "device name takes letters, digits, '-', '_' and '.' and does not begin with '.'",
-            ));
+            return Err(WireError::BadName);
         }
         Ok(Self(name))
     }
@@ -77,6 +75,25 @@ impl fmt::Display for FrameId {
 /// each followed by a zero byte.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CutId(pub [u8; 16]);
+
+impl CutId {
+    /// The id of the cut that these values cross, in the manifest's order.
+    #[cfg(feature = "std")]
+    pub fn of<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Self {
+        use sha2::Digest as _;
+
+        let mut hash = sha2::Sha256::new();
+        for name in names {
+            hash.update(name.as_ref().as_bytes());
+            hash.update([0]);
+        }
+        let mut id = [0_u8; 16];
+        for (to, from) in id.iter_mut().zip(hash.finalize()) {
+            *to = from;
+        }
+        Self(id)
+    }
+}
 
 impl fmt::Display for CutId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

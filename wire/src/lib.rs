@@ -12,6 +12,8 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(feature = "alloc")]
+pub mod builder;
 pub mod digest;
 pub mod envelope;
 pub mod error;
@@ -26,6 +28,8 @@ pub mod result;
 pub mod seal;
 pub mod tensor;
 
+#[cfg(feature = "alloc")]
+pub use builder::FrameBuilder;
 pub use digest::Digest;
 pub use envelope::{Envelope, Reference};
 pub use error::WireError;

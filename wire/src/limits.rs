@@ -16,7 +16,10 @@ pub const MAX_CODEC_PARAMETER_BYTES: usize = 32;
 pub const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Longest sealed message, bytes: what one stage accepts from another.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
-/// Longest object location in a reference, bytes.
-pub const MAX_LOCATION_BYTES: usize = 512;
+/// Most bytes that the tensors of one frame take once decoded, all together. A few bytes can declare any shape, so this
+/// bounds what a reader allocates for them.
+pub const MAX_DECODED_BYTES: usize = MAX_MESSAGE_BYTES;
+/// Longest object location in a reference, bytes: a presigned URL with a session token is 1 to 1.5 KiB long.
+pub const MAX_LOCATION_BYTES: usize = 2048;
 /// Longest reason in a receipt, bytes.
 pub const MAX_REASON_BYTES: usize = 200;

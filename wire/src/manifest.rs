@@ -25,6 +25,8 @@ pub const MAX_MANIFEST_BYTES: usize = 16 * 1024 * 1024;
 pub const MAX_PARTS: usize = crate::limits::MAX_HOPS;
 /// Most values that a manifest describes.
 pub const MAX_VALUES: usize = 4096;
+/// Widest and highest model input that preprocessing makes, pixels.
+pub const MAX_SIDE: u32 = 16_384;
 /// Most tensors that cross one cut.
 pub const MAX_CROSSING: usize = MAX_TENSORS;
 

@@ -42,6 +42,15 @@ impl Receipt {
         seal::seal_into(Kind::Receipt, self, 0, out, |_| Ok(()))
     }
 
+    /// The sealed receipt.
+    ///
+    /// # Errors
+    /// Never for a value that was built within its bounds; the header's bound is checked again.
+    #[cfg(feature = "alloc")]
+    pub fn to_vec(&self) -> Result<alloc::vec::Vec<u8>, WireError> {
+        seal::seal_to_vec(Kind::Receipt, self)
+    }
+
     /// Reads a receipt, checking all of it.
     ///
     /// # Errors

@@ -22,8 +22,8 @@ use crate::limits::{MAX_HEADER_BYTES, MAX_MESSAGE_BYTES};
 pub const VERSION: u8 = 1;
 
 const MAGIC: [u8; 2] = *b"KF";
-const PREFIX_BYTES: usize = 8;
-const CHECKSUM_BYTES: usize = 4;
+pub(crate) const PREFIX_BYTES: usize = 8;
+pub(crate) const CHECKSUM_BYTES: usize = 4;
 const CASTAGNOLI: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 
 /// What a sealed message is.
@@ -124,22 +124,47 @@ pub fn seal_into<T: Serialize>(
     if header_bytes > MAX_HEADER_BYTES {
         return Err(WireError::OverLimit("header bytes"));
     }
-    let length = u32::try_from(header_bytes)
-        .map_err(|_| WireError::OverLimit("header bytes"))?
-        .to_le_bytes();
-    *prefix = [
-        MAGIC[0], MAGIC[1], VERSION, kind as u8, length[0], length[1], length[2], length[3],
-    ];
+    *prefix = prefix_of(kind, header_bytes)?;
     let body = rest
         .get_mut(header_bytes..)
         .and_then(|r| r.get_mut(..payload_bytes))
         .ok_or(WireError::BufferTooSmall)?;
     payload(body)?;
     let total = sealed_bytes(header_bytes, payload_bytes);
-    let (sealed, checksum) = out
-        .get_mut(..total)
-        .and_then(|message| message.split_last_chunk_mut::<CHECKSUM_BYTES>())
+    let message = out.get_mut(..total).ok_or(WireError::BufferTooSmall)?;
+    write_checksum(message)?;
+    Ok(total)
+}
+
+/// The first bytes of a message with a header of this length.
+pub(crate) fn prefix_of(kind: Kind, header_bytes: usize) -> Result<[u8; PREFIX_BYTES], WireError> {
+    let [l0, l1, l2, l3] = u32::try_from(header_bytes)
+        .map_err(|_| WireError::OverLimit("header bytes"))?
+        .to_le_bytes();
+    Ok([MAGIC[0], MAGIC[1], VERSION, kind as u8, l0, l1, l2, l3])
+}
+
+/// Fills the last four bytes of a message that is otherwise complete, after checking its length.
+pub(crate) fn write_checksum(message: &mut [u8]) -> Result<(), WireError> {
+    if message.len() > MAX_MESSAGE_BYTES {
+        return Err(WireError::OverLimit("message bytes"));
+    }
+    let (sealed, checksum) = message
+        .split_last_chunk_mut::<CHECKSUM_BYTES>()
         .ok_or(WireError::BufferTooSmall)?;
     *checksum = CASTAGNOLI.checksum(sealed).to_le_bytes();
-    Ok(total)
+    Ok(())
+}
+
+/// A message without payloads.
+#[cfg(feature = "alloc")]
+pub(crate) fn seal_to_vec<T: Serialize>(kind: Kind, header: &T) -> Result<alloc::vec::Vec<u8>, WireError> {
+    let mut out = alloc::vec![0; sealed_bytes(encoded_bytes(header)?, 0)];
+    seal_into(kind, header, 0, &mut out, |_| Ok(()))?;
+    Ok(out)
+}
+
+/// Bytes that a header takes as postcard.
+pub(crate) fn encoded_bytes<T: Serialize>(header: &T) -> Result<usize, WireError> {
+    postcard::experimental::serialized_size(header).map_err(|_| WireError::BadHeader)
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Artifact, MAX_CROSSING, MAX_PARTS, MAX_VALUES, Manifest, Part};
+use super::{Artifact, Cut, MAX_CROSSING, MAX_PARTS, MAX_VALUES, Manifest, Part};
+use crate::id::CutId;
 use crate::limits::MAX_RANK;
 
 /// Why a manifest was refused.
@@ -50,7 +51,7 @@ pub(crate) fn is_plain_file_name(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
-fn inconsistent<T>(text: String) -> Result<T, ManifestError> {
+pub(super) fn inconsistent<T>(text: String) -> Result<T, ManifestError> {
     Err(ManifestError::Inconsistent(text))
 }
 
@@ -66,24 +67,60 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
         return inconsistent(format!("{} values, the limit is {MAX_VALUES}", manifest.values.len()));
     }
     check_values(manifest)?;
-    for part in &manifest.parts {
-        check_part(part)?;
-    }
+    manifest.parts.iter().try_for_each(check_part)?;
+    manifest.cuts.iter().try_for_each(check_cut)?;
     if let Some(test) = &manifest.self_test {
         plain(&test.file)?;
+        not_negative("self-test tolerance", test.tolerance)?;
     }
-    for cut in &manifest.cuts {
-        cut.cut_id()?;
-        if cut.values.is_empty() || cut.values.len() > MAX_CROSSING {
+    if let Some(preprocess) = &manifest.preprocess {
+        preprocess.check()?;
+        if !manifest.model.inputs.contains(&preprocess.input) {
             return inconsistent(format!(
-                "cut {} crosses {} values, expected 1 to {MAX_CROSSING}",
-                cut.id,
-                cut.values.len()
+                "preprocessing makes {:?}, which is no input of the model",
+                preprocess.input
             ));
         }
     }
     check_exits(manifest)?;
     check_flow(manifest)
+}
+
+/// For tolerances and thresholds: finite and not below zero.
+fn not_negative(what: &str, number: f64) -> Result<(), ManifestError> {
+    if number.is_finite() && number >= 0.0 {
+        Ok(())
+    } else {
+        inconsistent(format!("{what} is {number}, expected a number from 0"))
+    }
+}
+
+fn no_repeats(what: &str, names: &[String]) -> Result<(), ManifestError> {
+    let mut seen = BTreeSet::new();
+    match names.iter().find(|name| !seen.insert(name.as_str())) {
+        Some(name) => inconsistent(format!("{what} names {name:?} twice")),
+        None => Ok(()),
+    }
+}
+
+fn check_cut(cut: &Cut) -> Result<(), ManifestError> {
+    let got = cut.cut_id()?;
+    if cut.values.is_empty() || cut.values.len() > MAX_CROSSING {
+        return inconsistent(format!(
+            "cut {} crosses {} values, expected 1 to {MAX_CROSSING}",
+            cut.id,
+            cut.values.len()
+        ));
+    }
+    no_repeats("a cut", &cut.values)?;
+    let expected = CutId::of(&cut.values);
+    if got != expected {
+        return inconsistent(format!("cut id {got} is not that of its values, expected {expected}"));
+    }
+    match cut.codecs.keys().find(|name| !cut.values.contains(name)) {
+        Some(name) => inconsistent(format!("a codec is given for {name:?}, which does not cross cut {got}")),
+        None => Ok(()),
+    }
 }
 
 fn check_values(manifest: &Manifest) -> Result<(), ManifestError> {
@@ -120,6 +157,8 @@ fn plain(name: &str) -> Result<(), ManifestError> {
 }
 
 fn check_part(part: &Part) -> Result<(), ManifestError> {
+    no_repeats("a part's inputs", &part.inputs)?;
+    no_repeats("a part's outputs", &part.outputs)?;
     let files = |a: &Artifact| {
         std::iter::once(a.file.clone())
             .chain(a.companions.iter().map(|c| c.file.clone()))
@@ -134,6 +173,9 @@ fn check_exits(manifest: &Manifest) -> Result<(), ManifestError> {
             .parts
             .get(usize::from(exit.part))
             .is_some_and(|p| p.outputs.contains(&exit.output));
+        if let Some(policy) = &exit.policy {
+            not_negative("exit threshold", policy.threshold)?;
+        }
         if !made {
             return inconsistent(format!("exit {:?} is not made by part {}", exit.output, exit.part));
         }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::MAX_SIDE;
+use super::check::{ManifestError, inconsistent};
+
 /// From image to model input, in this order: decode, colour, resize, crop, `(x − mean) / scale`, layout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +27,49 @@ pub struct Preprocess {
     pub scale: Vec<f32>,
     /// Order of the tensor's axes.
     pub layout: Layout,
+}
+
+impl Preprocess {
+    pub(super) fn check(&self) -> Result<(), ManifestError> {
+        let side = 1..=MAX_SIDE;
+        if !side.contains(&self.width) || !side.contains(&self.height) {
+            return inconsistent(format!(
+                "preprocessing makes {} × {} pixels, expected 1 to {MAX_SIDE} each",
+                self.width, self.height
+            ));
+        }
+        let channels = self.colour.channels();
+        for (what, numbers) in [("mean", &self.mean), ("scale", &self.scale)] {
+            if numbers.len() != 1 && numbers.len() != channels {
+                return inconsistent(format!(
+                    "preprocessing has {} numbers for {what}, expected 1 or {channels}",
+                    numbers.len()
+                ));
+            }
+            if !numbers.iter().all(|n| n.is_finite()) {
+                return inconsistent(format!("preprocessing has a {what} that is not finite"));
+            }
+        }
+        if self.scale.contains(&0.0) {
+            return inconsistent("preprocessing divides by a scale of 0".to_owned());
+        }
+        match self.crop {
+            Crop::Centre { fraction } if !(fraction > 0.0 && fraction <= 1.0) => {
+                inconsistent(format!("crop fraction is {fraction}, expected 0 < fraction ≤ 1"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Colour {
+    /// Channels of the tensor.
+    pub const fn channels(self) -> usize {
+        match self {
+            Self::Rgb | Self::Bgr => 3,
+            Self::Grey => 1,
+        }
+    }
 }
 
 /// Channels and their order.
