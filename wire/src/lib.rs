@@ -22,6 +22,8 @@ pub mod id;
 pub mod limits;
 #[cfg(feature = "std")]
 pub mod manifest;
+#[cfg(feature = "std")]
+pub mod profile;
 pub mod receipt;
 #[cfg(feature = "std")]
 pub mod result;
@@ -37,6 +39,8 @@ pub use frame::{CodecId, Frame, FrameHeader, Hop, TensorHeader};
 pub use id::{CutId, DeviceId, FrameId};
 #[cfg(feature = "std")]
 pub use manifest::Manifest;
+#[cfg(feature = "std")]
+pub use profile::Profile;
 pub use receipt::{Outcome, Receipt};
 #[cfg(feature = "std")]
 pub use result::InferenceResult;
