@@ -1,0 +1,21 @@
+//! `cargo xtask bench`: measures what the README promises, each beside a peer in the same run.
+//!
+//! Owns: the list of benchmarks. To add one: a file in `bench/`, a line in [`ALL`].
+
+use anyhow::Result;
+
+use crate::measure::{Choice, Measure};
+
+/// Every benchmark, in the order in which they run.
+const ALL: &[Measure] = &[];
+
+/// Measures with release programs, each figure beside a peer's in the same run.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    choice: Choice,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    arguments.choice.run(ALL)
+}

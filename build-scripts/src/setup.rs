@@ -1,0 +1,116 @@
+//! `cargo xtask setup`: installs what the tests need beyond cargo, and says so before it does.
+//!
+//! Owns: `tests/apt.txt`, `tests/requirements.txt`, `.venv`. Does nothing where nothing is missing.
+//! The C compiler and Rust, without which this program could not run, are `build-scripts/bootstrap.sh`'s.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::repo;
+
+/// Installs what the tests need: packages of tests/apt.txt, and .venv from tests/requirements.txt.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only says what is missing; fails where something is.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let packages = missing_packages()?;
+    let venv = venv_is_missing()?;
+    if arguments.dry_run {
+        ensure!(packages.is_empty(), "missing packages: {}", packages.join(" "));
+        ensure!(!venv, ".venv is missing or older than tests/requirements.txt");
+        return Ok(());
+    }
+    if !packages.is_empty() {
+        install_packages(&packages)?;
+    }
+    if venv {
+        make_venv()?;
+    }
+    Ok(())
+}
+
+/// The judges' Python: the one named by `KERF_TEST_PYTHON`, or that of `.venv`.
+pub(crate) fn python() -> Option<PathBuf> {
+    std::env::var_os("KERF_TEST_PYTHON").map(PathBuf::from).or_else(|| {
+        let python = repo::root().join(".venv/bin/python3");
+        python.is_file().then_some(python)
+    })
+}
+
+/// The entries of a list with `#` comments.
+fn entries(file: &str) -> Result<Vec<String>> {
+    let text = fs::read_to_string(repo::root().join(file)).with_context(|| format!("{file} cannot be read"))?;
+    Ok(text
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim().to_owned())
+        .filter(|entry| !entry.is_empty())
+        .collect())
+}
+
+fn missing_packages() -> Result<Vec<String>> {
+    let wanted = entries("tests/apt.txt")?;
+    if !repo::works("dpkg-query", &["--version"]) {
+        eprintln!("setup: no Debian or Ubuntu here; the tests need: {}", wanted.join(" "));
+        return Ok(Vec::new());
+    }
+    let installed = |package: &String| {
+        let query = ["--show", "--showformat=${db:Status-Status}", package.as_str()];
+        repo::output(repo::command("dpkg-query").args(query)).is_ok_and(|status| status == "installed")
+    };
+    Ok(wanted.into_iter().filter(|package| !installed(package)).collect())
+}
+
+fn install_packages(packages: &[String]) -> Result<()> {
+    eprintln!("setup: installing with apt-get: {}", packages.join(" "));
+    let is_root = repo::output(repo::command("id").arg("-u"))?.trim() == "0";
+    let apt_get = |arguments: &[&str]| {
+        let mut command = if is_root {
+            repo::command("env")
+        } else {
+            let mut sudo = repo::command("sudo");
+            sudo.arg("env");
+            sudo
+        };
+        command
+            .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"])
+            .args(arguments);
+        repo::run(&mut command)
+    };
+    if !is_root && !repo::works("sudo", &["--version"]) {
+        bail!("this needs root or sudo: apt-get install {}", packages.join(" "));
+    }
+    apt_get(&["update"])?;
+    let mut install = vec!["install", "-y", "--no-install-recommends"];
+    install.extend(packages.iter().map(String::as_str));
+    apt_get(&install)
+}
+
+/// The requirements that a finished `.venv` was made from are copied into it last.
+fn stamp() -> PathBuf {
+    repo::root().join(".venv/requirements.txt")
+}
+
+fn venv_is_missing() -> Result<bool> {
+    if std::env::var_os("KERF_TEST_PYTHON").is_some() {
+        return Ok(false);
+    }
+    let wanted = fs::read(repo::root().join("tests/requirements.txt")).context("tests/requirements.txt")?;
+    Ok(fs::read(stamp()).ok() != Some(wanted))
+}
+
+fn make_venv() -> Result<()> {
+    let packages = entries("tests/requirements.txt")?;
+    eprintln!("setup: making .venv with pip: {}", packages.join(" "));
+    repo::run(repo::command("python3").args(["-m", "venv", "--clear", ".venv"]))?;
+    let mut pip = repo::command(repo::root().join(".venv/bin/python3"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    repo::run(pip.args(["--requirement", "tests/requirements.txt"]))?;
+    fs::copy(repo::root().join("tests/requirements.txt"), stamp()).context(".venv/requirements.txt")?;
+    Ok(())
+}
