@@ -283,8 +283,9 @@ impl Manifest {
     /// The document as it is written: pretty JSON with a final newline. The bundle's id is the SHA-256 of these bytes.
     ///
     /// # Errors
-    /// When a number in it is not finite.
+    /// When it says what [`Manifest::parse`] would refuse.
     pub fn to_json(&self) -> Result<String, ManifestError> {
+        check::check(self)?;
         let mut text = serde_json::to_string_pretty(self).map_err(ManifestError::Json)?;
         text.push('\n');
         Ok(text)

@@ -165,6 +165,7 @@ pub(crate) fn seal_to_vec<T: Serialize>(kind: Kind, header: &T) -> Result<alloc:
 }
 
 /// Bytes that a header takes as postcard.
+#[cfg(feature = "alloc")]
 pub(crate) fn encoded_bytes<T: Serialize>(header: &T) -> Result<usize, WireError> {
     postcard::experimental::serialized_size(header).map_err(|_| WireError::BadHeader)
 }

@@ -82,8 +82,8 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
             ));
         }
     }
-    check_exits(manifest)?;
-    check_flow(manifest)
+    check_flow(manifest)?;
+    check_exits(manifest)
 }
 
 /// For tolerances and thresholds: finite and not below zero.
