@@ -5,3 +5,4 @@
 //! Start at [`onnx`].
 
 pub mod onnx;
+pub mod plan;
