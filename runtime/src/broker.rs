@@ -1,17 +1,25 @@
 //! The broker: publishes, receives, acknowledges.
 //!
 //! Owns: topics and connections. Must not know: what a payload means.
+//! Start at [`Broker`], then [`mqtt`] for the real one, [`memory`] for tests, [`topics`] for who writes what where.
 //! A publish that returned is *queued*, no more: only a receipt frees a frame.
 
-use std::time::Duration;
+pub mod backoff;
+pub mod memory;
+pub mod mqtt;
+pub mod topics;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 /// A message to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// Full topic.
     pub topic: String,
-    /// Its bytes.
-    pub payload: Vec<u8>,
+    /// Its bytes, shared: a repeat costs no copy.
+    pub payload: Bytes,
     /// Kept by the broker for later subscribers.
     pub retain: bool,
     /// MQTT v5 response topic, where an answer is asked for.
@@ -22,10 +30,10 @@ pub struct Message {
 
 impl Message {
     /// A message with nothing but a topic and a payload.
-    pub fn new(topic: impl Into<String>, payload: Vec<u8>) -> Self {
+    pub fn new(topic: impl Into<String>, payload: impl Into<Bytes>) -> Self {
         Self {
             topic: topic.into(),
-            payload,
+            payload: payload.into(),
             retain: false,
             response_topic: None,
             correlation: None,
@@ -40,6 +48,8 @@ pub struct Delivery {
     pub message: Message,
     /// The broker's name for this delivery, for [`Broker::ack`].
     pub token: DeliveryToken,
+    /// When it arrived, on this machine's monotonic clock.
+    pub at: Instant,
 }
 
 /// Names one delivery on one connection.

@@ -1,0 +1,317 @@
+//! The thread that drives the socket.
+//!
+//! Owns: connecting, subscribing again, noticing a dead peer, waiting between tries. Must not know: what payloads mean.
+//! Start at [`run`]. Each connection has an event loop of its own, so nothing of the last one can haunt the next.
+
+use std::time::{Duration, Instant};
+
+use rumqttc::Outgoing;
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{
+    ConnAck, ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, Packet, PubAckReason, Publish,
+    SubscribeReasonCode,
+};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
+
+use super::config::{INFLIGHT_MAX, MqttConfig};
+use super::properties;
+use super::shared::{DENIED_WAIT, Fault, Link, Shared};
+use crate::broker::backoff::{Backoff, spread};
+use crate::broker::{Delivery, DeliveryToken, Message};
+
+/// Bytes of a PUBLISH packet besides topic and payload, generously: headers, packet id, properties.
+pub(super) const PACKET_OVERHEAD_BYTES: usize = 1024;
+/// Requests that may wait in rumqttc: what waits there is lost with the connection.
+const CHANNEL_CAPACITY: usize = 1;
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// rumqttc takes no shorter keep-alive.
+const SHORTEST_KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// The delivery's epoch and packet id; packet 0 is a QoS 0 message, which has no acknowledgement.
+pub(super) fn split(token: DeliveryToken) -> (u64, u16) {
+    (token.0 >> 16, u16::try_from(token.0 & 0xFFFF).unwrap_or(0))
+}
+
+/// Connects again and again until told to close.
+pub(super) fn run(config: &MqttConfig, shared: &Shared) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(why) => {
+            shared.lock().link = Link::Down(Fault::Unreachable(format!("no event loop: {why}")));
+            shared.changed.notify_all();
+            return;
+        }
+    };
+    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+    let mut was_up = true;
+    loop {
+        let before = shared.lock().epoch;
+        let fault = runtime.block_on(Connection::new(config, shared).serve());
+        if shared.lock().epoch != before {
+            backoff.reset();
+            was_up = true;
+        }
+        let wait = match &fault {
+            Fault::Unauthorised(_) => DENIED_WAIT + spread(DENIED_WAIT / 4),
+            Fault::Unreachable(_) => backoff.next_wait(),
+        };
+        if take_down(config, shared, fault, wait, was_up) {
+            return;
+        }
+        was_up = false;
+    }
+}
+
+/// Shows the fault to callers and waits; true when the caller wants no more.
+fn take_down(config: &MqttConfig, shared: &Shared, fault: Fault, wait: Duration, was_up: bool) -> bool {
+    let mut state = shared.lock();
+    if !state.closing {
+        let (code, why) = match &fault {
+            Fault::Unreachable(why) => (40, why),
+            Fault::Unauthorised(why) => (41, why),
+        };
+        let broker = config.url.address();
+        let retry_ms = wait.as_millis();
+        if was_up || code == 41 {
+            log::warn!("event=broker_lost broker={broker} code={code} retry_ms={retry_ms} why={why:?}");
+        } else {
+            log::debug!("event=broker_retry broker={broker} code={code} retry_ms={retry_ms} why={why:?}");
+        }
+    }
+    state.link = Link::Down(fault);
+    // The broker delivers them again on the next connection, or their sender does.
+    state.deliveries.clear();
+    shared.changed.notify_all();
+    let until = Instant::now() + wait;
+    while !state.closing {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            state.link = match std::mem::take(&mut state.link) {
+                // Callers keep seeing the last fault until there is an answer.
+                down @ Link::Down(_) => down,
+                _ => Link::Connecting,
+            };
+            return false;
+        }
+        state = shared.wait(state, left);
+    }
+    true
+}
+
+/// One connection, from its first packet to its end.
+struct Connection<'a> {
+    config: &'a MqttConfig,
+    shared: &'a Shared,
+    client: AsyncClient,
+    events: EventLoop,
+    heard: Instant,
+}
+
+impl<'a> Connection<'a> {
+    fn new(config: &'a MqttConfig, shared: &'a Shared) -> Self {
+        let (client, mut events) = AsyncClient::new(options(config), CHANNEL_CAPACITY);
+        let mut network = rumqttc::NetworkOptions::new();
+        // Without it each message waits up to 40 ms for the peer's delayed TCP acknowledgement.
+        network.set_tcp_nodelay(true);
+        network.set_connection_timeout(config.connect_timeout.as_secs().max(1));
+        events.options.set_network_options(network);
+        Self {
+            config,
+            shared,
+            client,
+            events,
+            heard: Instant::now(),
+        }
+    }
+
+    /// Runs until the connection ends; gives why.
+    async fn serve(mut self) -> Fault {
+        loop {
+            let silence = self.config.keep_alive.max(SHORTEST_KEEP_ALIVE) * 3 / 2;
+            let until = tokio::time::Instant::from_std(self.heard + silence);
+            let event = match tokio::time::timeout_at(until, self.events.poll()).await {
+                Err(_) => return Fault::Unreachable(format!("nothing heard for {silence:?}")),
+                Ok(Err(why)) => return fault(&why),
+                Ok(Ok(event)) => event,
+            };
+            let outcome = match event {
+                Event::Incoming(packet) => {
+                    self.heard = Instant::now();
+                    self.incoming(packet)
+                }
+                Event::Outgoing(Outgoing::Disconnect) => return Fault::Unreachable("closed".to_owned()),
+                Event::Outgoing(_) => {
+                    // The slot is free again.
+                    drop(self.shared.lock());
+                    self.shared.changed.notify_all();
+                    Ok(())
+                }
+            };
+            if let Err(fault) = outcome {
+                return fault;
+            }
+        }
+    }
+
+    fn incoming(&mut self, packet: Packet) -> Result<(), Fault> {
+        match packet {
+            Packet::ConnAck(answer) => self.connected(&answer),
+            Packet::SubAck(answer) => {
+                let refused = answer.return_codes.iter().find(|c| !matches!(c, SubscribeReasonCode::Success(_)));
+                if let Some(code) = refused {
+                    return Err(Fault::Unauthorised(format!("a subscription was refused: {code:?}")));
+                }
+                self.granted()
+            }
+            Packet::Publish(publish) => self.delivered(publish),
+            Packet::PubAck(answer) => {
+                if answer.reason == PubAckReason::NotAuthorized {
+                    self.denied();
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn connected(&mut self, answer: &ConnAck) -> Result<(), Fault> {
+        let limit = answer.properties.as_ref().and_then(|p| p.max_packet_size);
+        let filters = {
+            let mut state = self.shared.lock();
+            state.epoch += 1;
+            state.packet_bytes_max = limit.map_or(usize::MAX, |l| usize::try_from(l).unwrap_or(usize::MAX));
+            state.filters.clone()
+        };
+        if filters.is_empty() {
+            return self.up();
+        }
+        let filters = filters.into_iter().map(|f| Filter::new(f, QoS::AtLeastOnce));
+        self.client.try_subscribe_many(filters).map_err(lost)
+    }
+
+    /// Subscriptions are granted: the first answer on a connection opens it to callers.
+    fn granted(&mut self) -> Result<(), Fault> {
+        let is_up = {
+            let mut state = self.shared.lock();
+            state.subscribed += 1;
+            matches!(state.link, Link::Up { .. })
+        };
+        self.shared.changed.notify_all();
+        if is_up { Ok(()) } else { self.up() }
+    }
+
+    fn up(&mut self) -> Result<(), Fault> {
+        if let Some(birth) = &self.config.birth {
+            publish_now(&self.client, birth).map_err(lost)?;
+        }
+        self.shared.lock().link = Link::Up {
+            client: self.client.clone(),
+        };
+        log::info!("event=broker_up broker={}", self.config.url.address());
+        self.shared.changed.notify_all();
+        Ok(())
+    }
+
+    fn delivered(&mut self, publish: Publish) -> Result<(), Fault> {
+        let Ok(topic) = String::from_utf8(publish.topic.to_vec()) else {
+            return Err(Fault::Unreachable("the broker sent a topic that is no UTF-8".to_owned()));
+        };
+        let mut state = self.shared.lock();
+        // The broker keeps to our receive maximum at QoS 1; QoS 0 knows no bound, and no promise either.
+        let waiting_max = usize::from(self.config.receive_max) * 2;
+        if state.deliveries.len() >= waiting_max {
+            if publish.qos == QoS::AtMostOnce {
+                log::warn!("event=dropped what=qos0_message topic={topic} limit={waiting_max}");
+                return Ok(());
+            }
+            return Err(Fault::Unreachable("the broker ignores our receive maximum".to_owned()));
+        }
+        let (response_topic, correlation) = publish.properties.map_or((None, None), |p| {
+            (p.response_topic, p.correlation_data.map(|c| c.to_vec()))
+        });
+        let token = DeliveryToken((state.epoch << 16) | u64::from(publish.pkid));
+        state.deliveries.push_back(Delivery {
+            message: Message {
+                topic,
+                payload: publish.payload,
+                retain: publish.retain,
+                response_topic,
+                correlation,
+            },
+            token,
+            at: Instant::now(),
+        });
+        drop(state);
+        self.shared.changed.notify_all();
+        Ok(())
+    }
+
+    fn denied(&mut self) {
+        let mut state = self.shared.lock();
+        let fresh = state.denied().is_some();
+        state.denied_at = Some(Instant::now());
+        drop(state);
+        if !fresh {
+            let broker = self.config.url.address();
+            let retry_ms = DENIED_WAIT.as_millis();
+            log::error!("event=publish_denied broker={broker} code=41 retry_ms={retry_ms}");
+        }
+    }
+}
+
+fn lost(_full: rumqttc::v5::ClientError) -> Fault {
+    Fault::Unreachable("the connection took no request".to_owned())
+}
+
+fn publish_now(client: &AsyncClient, message: &Message) -> Result<(), rumqttc::v5::ClientError> {
+    let given = properties(message).unwrap_or_default();
+    let (topic, payload) = (message.topic.clone(), message.payload.clone());
+    client.try_publish_with_properties(topic, QoS::AtLeastOnce, message.retain, payload, given)
+}
+
+fn options(config: &MqttConfig) -> MqttOptions {
+    let mut options = MqttOptions::new(&config.client_id, &config.url.host, config.url.port);
+    options
+        .set_clean_start(true)
+        .set_keep_alive(config.keep_alive.max(SHORTEST_KEEP_ALIVE))
+        .set_connection_timeout(config.connect_timeout.as_secs().max(1))
+        .set_manual_acks(true)
+        .set_max_packet_size(Some(config.packet_bytes_max))
+        .set_receive_maximum(Some(config.receive_max))
+        .set_outgoing_inflight_upper_limit(INFLIGHT_MAX);
+    if let Some(login) = &config.credentials {
+        options.set_credentials(&login.user, &login.password);
+    }
+    if let Some(will) = &config.will {
+        let (topic, payload) = (will.topic.clone(), will.payload.to_vec());
+        options.set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, will.retain, None));
+    }
+    options
+}
+
+/// What ended a connection, in our words.
+fn fault(error: &ConnectionError) -> Fault {
+    use ConnectReturnCode as Code;
+    match error {
+        ConnectionError::ConnectionRefused(code)
+        | ConnectionError::MqttState(StateError::ConnFail { reason: code }) => match code {
+            Code::BadUserNamePassword | Code::NotAuthorized | Code::Banned | Code::BadAuthenticationMethod => {
+                Fault::Unauthorised(format!("connection refused: {code:?}"))
+            }
+            other => Fault::Unreachable(format!("connection refused: {other:?}")),
+        },
+        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => match reason_code {
+            DisconnectReasonCode::NotAuthorized | DisconnectReasonCode::AdministrativeAction => {
+                Fault::Unauthorised(format!("disconnected: {reason_code:?}"))
+            }
+            DisconnectReasonCode::SessionTakenOver => Fault::Unreachable(
+                "another client with the same id has connected: give each stage a name of its own (--device)".to_owned(),
+            ),
+            other => Fault::Unreachable(format!("disconnected: {other:?}")),
+        },
+        ConnectionError::Timeout(_) => Fault::Unreachable("no answer in time".to_owned()),
+        ConnectionError::Io(why) => Fault::Unreachable(why.to_string()),
+        other => Fault::Unreachable(other.to_string()),
+    }
+}

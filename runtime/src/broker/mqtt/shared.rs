@@ -1,0 +1,102 @@
+//! What the socket's thread and its callers share: one lock, one condition.
+//!
+//! Owns: the connection's state as callers see it. Must not know: packets.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rumqttc::v5::AsyncClient;
+
+use crate::broker::{BrokerError, Delivery};
+
+/// How long nothing is published after the broker denied it: an ACL does not change by asking often.
+pub(super) const DENIED_WAIT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    pub(super) changed: Condvar,
+}
+
+/// The connection as callers see it.
+#[derive(Debug, Default)]
+pub(super) enum Link {
+    /// No answer yet.
+    #[default]
+    Connecting,
+    /// Usable.
+    Up { client: AsyncClient },
+    /// Waiting to try again.
+    Down(Fault),
+}
+
+/// Why the connection is down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fault {
+    Unreachable(String),
+    Unauthorised(String),
+}
+
+impl Fault {
+    pub(super) fn error(&self, broker: &str) -> BrokerError {
+        let broker = broker.to_owned();
+        match self.clone() {
+            Self::Unreachable(why) => BrokerError::Unreachable { broker, why },
+            Self::Unauthorised(why) => BrokerError::Unauthorised { broker, why },
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) link: Link,
+    /// Grows with each connection; a delivery of an older one cannot be acknowledged any more.
+    pub(super) epoch: u64,
+    pub(super) filters: Vec<String>,
+    /// Subscriptions that the broker has granted.
+    pub(super) subscribed: u64,
+    pub(super) deliveries: VecDeque<Delivery>,
+    /// The broker's packet limit, bytes.
+    pub(super) packet_bytes_max: usize,
+    /// When a publish was last denied.
+    pub(super) denied_at: Option<Instant>,
+    pub(super) closing: bool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            link: Link::default(),
+            epoch: 0,
+            filters: Vec::new(),
+            subscribed: 0,
+            deliveries: VecDeque::new(),
+            packet_bytes_max: usize::MAX,
+            denied_at: None,
+            closing: false,
+        }
+    }
+}
+
+impl State {
+    /// The fault while a denial is fresh.
+    pub(super) fn denied(&self) -> Option<Fault> {
+        self.denied_at.filter(|at| at.elapsed() < DENIED_WAIT).map(|_| {
+            Fault::Unauthorised("a publish was denied: check the broker's access list for this device".to_owned())
+        })
+    }
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn wait<'s>(&self, state: MutexGuard<'s, State>, wait: Duration) -> MutexGuard<'s, State> {
+        self.changed
+            .wait_timeout(state, wait)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+    }
+}
