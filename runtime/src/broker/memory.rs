@@ -111,7 +111,10 @@ impl State {
         };
         let held = client.unacknowledged.into_values().chain(client.waiting);
         for held in held.filter(|h| h.group.is_some()) {
-            let heir = self.clients.values_mut().find(|c| c.filters.iter().any(|f| Some(f) == held.group.as_ref()));
+            let heir = self
+                .clients
+                .values_mut()
+                .find(|c| c.filters.iter().any(|f| Some(f) == held.group.as_ref()));
             if let Some(heir) = heir {
                 heir.waiting.push_back(held);
             }

@@ -137,7 +137,10 @@ impl Broker for MqttBroker {
             self.client(&state)?;
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(unreachable(&self.address, format!("subscription {filter} not answered")));
+                return Err(unreachable(
+                    &self.address,
+                    format!("subscription {filter} not answered"),
+                ));
             }
             state = self.shared.wait(state, left);
         }

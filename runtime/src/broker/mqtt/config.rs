@@ -158,7 +158,11 @@ mod tests {
         ];
         for (url, host, port, tls) in cases {
             let parsed: BrokerUrl = url.parse().unwrap();
-            assert_eq!((parsed.host.as_str(), parsed.port, parsed.tls), (host, port, tls), "{url}");
+            assert_eq!(
+                (parsed.host.as_str(), parsed.port, parsed.tls),
+                (host, port, tls),
+                "{url}"
+            );
         }
     }
 
@@ -171,7 +175,14 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_refused() {
-        for bad in ["broker:1883", "http://broker", "mqtt://", "mqtt://h:port", "mqtt://h/path", "mqtt://[::1]x"] {
+        for bad in [
+            "broker:1883",
+            "http://broker",
+            "mqtt://",
+            "mqtt://h:port",
+            "mqtt://h/path",
+            "mqtt://[::1]x",
+        ] {
             assert!(bad.parse::<BrokerUrl>().is_err(), "{bad} was taken");
         }
     }

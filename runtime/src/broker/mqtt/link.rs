@@ -158,7 +158,10 @@ impl<'a> Connection<'a> {
         match packet {
             Packet::ConnAck(answer) => self.connected(&answer),
             Packet::SubAck(answer) => {
-                let refused = answer.return_codes.iter().find(|c| !matches!(c, SubscribeReasonCode::Success(_)));
+                let refused = answer
+                    .return_codes
+                    .iter()
+                    .find(|c| !matches!(c, SubscribeReasonCode::Success(_)));
                 if let Some(code) = refused {
                     return Err(Fault::Unauthorised(format!("a subscription was refused: {code:?}")));
                 }
@@ -215,7 +218,9 @@ impl<'a> Connection<'a> {
 
     fn delivered(&mut self, publish: Publish) -> Result<(), Fault> {
         let Ok(topic) = String::from_utf8(publish.topic.to_vec()) else {
-            return Err(Fault::Unreachable("the broker sent a topic that is no UTF-8".to_owned()));
+            return Err(Fault::Unreachable(
+                "the broker sent a topic that is no UTF-8".to_owned(),
+            ));
         };
         let mut state = self.shared.lock();
         // The broker keeps to our receive maximum at QoS 1; QoS 0 knows no bound, and no promise either.
@@ -306,7 +311,8 @@ fn fault(error: &ConnectionError) -> Fault {
                 Fault::Unauthorised(format!("disconnected: {reason_code:?}"))
             }
             DisconnectReasonCode::SessionTakenOver => Fault::Unreachable(
-                "another client with the same id has connected: give each stage a name of its own (--device)".to_owned(),
+                "another client with the same id has connected: give each stage a name of its own (--device)"
+                    .to_owned(),
             ),
             other => Fault::Unreachable(format!("disconnected: {other:?}")),
         },
