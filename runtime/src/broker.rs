@@ -9,6 +9,7 @@ pub mod memory;
 pub mod mqtt;
 pub mod topics;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -56,28 +57,55 @@ pub struct Delivery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DeliveryToken(pub u64);
 
+/// Makes a waiting [`Broker::receive`] return at once, from any thread.
+#[derive(Clone)]
+pub struct Waker(Arc<dyn Fn() + Send + Sync>);
+
+impl Waker {
+    /// A waker that calls this.
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(wake))
+    }
+
+    /// Ends the wait; the next one, where none is under way.
+    pub fn wake(&self) {
+        (self.0)();
+    }
+}
+
+impl std::fmt::Debug for Waker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waker")
+    }
+}
+
 /// A connection to a broker, reconnecting by itself. At least once: a delivery that is not acknowledged comes again.
 pub trait Broker: Send {
     /// Subscribes at QoS 1; kept over reconnects.
     ///
     /// # Errors
-    /// When the broker refuses.
+    /// When the broker refuses, or the connection is down; it is then made on the next connection.
     fn subscribe(&mut self, filter: &str) -> Result<(), BrokerError>;
-    /// Hands a message over at QoS 1. Blocks while the one outgoing slot is taken: back-pressure, not memory.
+    /// Hands a message over at QoS 1; false when the one outgoing slot was taken all of `wait`: back-pressure, not
+    /// memory. Messages leave in this order, acknowledgements among them.
     ///
     /// # Errors
-    /// When the message is over the packet limit or the connection is down.
-    fn publish(&mut self, message: &Message) -> Result<(), BrokerError>;
-    /// The next delivery, or none within `wait`.
+    /// When the message is over the packet limit, the connection is down, or the broker denied the last one.
+    fn publish(&mut self, message: &Message, wait: Duration) -> Result<bool, BrokerError>;
+    /// The next delivery, or none within `wait`, or when woken, or when a connection has come up.
     ///
     /// # Errors
-    /// When the connection is down.
+    /// When the connection is still down after `wait`.
     fn receive(&mut self, wait: Duration) -> Result<Option<Delivery>, BrokerError>;
     /// Acknowledges a delivery: it will not come again.
     ///
     /// # Errors
-    /// When the connection is down; the delivery then comes again.
+    /// When the connection that brought it is gone; the delivery then comes again.
     fn ack(&mut self, token: DeliveryToken) -> Result<(), BrokerError>;
+    /// Ends a wait in [`Broker::receive`] from another thread.
+    fn waker(&self) -> Waker;
+    /// Connections made so far. When it grows, what was under way on the last one may be lost.
+    fn connections(&self) -> u64;
 }
 
 /// Why the broker did not do it.

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Broker, BrokerError, Delivery, DeliveryToken, Message, topics};
+use super::{Broker, BrokerError, Delivery, DeliveryToken, Message, Waker, topics};
 
-/// Most messages waiting for one client; a publisher blocks no longer than it must, then is refused.
+/// Most messages waiting for one client; publishers wait.
 const MAX_WAITING: usize = 100_000;
 
 /// The broker itself; clients share it.
@@ -36,6 +36,8 @@ struct Client {
     filters: Vec<String>,
     waiting: VecDeque<Held>,
     unacknowledged: BTreeMap<u64, Held>,
+    woken: bool,
+    connections: u64,
 }
 
 /// A message on its way, with the share group that chose its client.
@@ -51,7 +53,11 @@ impl Hub {
         let mut state = self.lock();
         state.next_id += 1;
         let id = state.next_id;
-        state.clients.insert(id, Client::default());
+        let client = Client {
+            connections: 1,
+            ..Client::default()
+        };
+        state.clients.insert(id, client);
         drop(state);
         MemoryBroker { hub: self.clone(), id }
     }
@@ -62,7 +68,10 @@ impl Hub {
         for client in self.lock().clients.values_mut() {
             client.waiting.clear();
             client.unacknowledged.clear();
+            client.connections += 1;
+            client.woken = true;
         }
+        self.0.changed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -137,6 +146,8 @@ impl MemoryBroker {
             for (_, held) in std::mem::take(&mut client.unacknowledged).into_iter().rev() {
                 client.waiting.push_front(held);
             }
+            client.connections += 1;
+            client.woken = true;
         }
         drop(state);
         self.hub.0.changed.notify_all();
@@ -168,13 +179,16 @@ impl Broker for MemoryBroker {
         Ok(())
     }
 
-    fn publish(&mut self, message: &Message) -> Result<(), BrokerError> {
+    fn publish(&mut self, message: &Message, wait: Duration) -> Result<bool, BrokerError> {
+        let until = Instant::now() + wait;
         let mut state = self.hub.lock();
-        if state.clients.values().any(|c| c.waiting.len() >= MAX_WAITING) {
-            return Err(BrokerError::Unreachable {
-                broker: "memory".to_owned(),
-                why: format!("{MAX_WAITING} messages wait for a client that does not read"),
-            });
+        while state.clients.values().any(|c| c.waiting.len() >= MAX_WAITING) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            let waited = self.hub.0.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         if message.retain {
             state.retained.insert(message.topic.clone(), message.clone());
@@ -182,7 +196,7 @@ impl Broker for MemoryBroker {
         state.route(message);
         drop(state);
         self.hub.0.changed.notify_all();
-        Ok(())
+        Ok(true)
     }
 
     fn receive(&mut self, wait: Duration) -> Result<Option<Delivery>, BrokerError> {
@@ -191,8 +205,10 @@ impl Broker for MemoryBroker {
         loop {
             state.next_id += 1;
             let token = state.next_id;
-            let client = state.clients.get_mut(&self.id);
-            if let Some((held, client)) = client.and_then(|c| c.waiting.pop_front().map(|held| (held, c))) {
+            let Some(client) = state.clients.get_mut(&self.id) else {
+                return Ok(None);
+            };
+            if let Some(held) = client.waiting.pop_front() {
                 let message = held.message.clone();
                 client.unacknowledged.insert(token, held);
                 return Ok(Some(Delivery {
@@ -202,7 +218,7 @@ impl Broker for MemoryBroker {
                 }));
             }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || std::mem::take(&mut client.woken) {
                 return Ok(None);
             }
             let waited = self.hub.0.changed.wait_timeout(state, left);
@@ -215,6 +231,85 @@ impl Broker for MemoryBroker {
         if let Some(client) = state.clients.get_mut(&self.id) {
             client.unacknowledged.remove(&token.0);
         }
+        drop(state);
+        self.hub.0.changed.notify_all();
         Ok(())
+    }
+
+    fn waker(&self) -> Waker {
+        let (hub, id) = (self.hub.clone(), self.id);
+        Waker::new(move || {
+            if let Some(client) = hub.lock().clients.get_mut(&id) {
+                client.woken = true;
+            }
+            hub.0.changed.notify_all();
+        })
+    }
+
+    fn connections(&self) -> u64 {
+        self.hub.lock().clients.get(&self.id).map_or(0, |c| c.connections)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests say what failed by panicking")]
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    fn text(broker: &mut MemoryBroker) -> Option<(String, DeliveryToken)> {
+        let delivery = broker.receive(Duration::ZERO).unwrap()?;
+        let payload = delivery.message.payload.to_vec();
+        Some((String::from_utf8(payload).unwrap(), delivery.token))
+    }
+
+    fn send(broker: &mut MemoryBroker, topic: &str, payload: &'static str) {
+        assert!(broker.publish(&Message::new(topic, payload), SOON).unwrap());
+    }
+
+    #[test]
+    fn what_is_not_acknowledged_comes_again_and_first() {
+        let hub = Hub::default();
+        let (mut writer, mut reader) = (hub.connect(), hub.connect());
+        reader.subscribe("a/+").unwrap();
+        for payload in ["1", "2", "3"] {
+            send(&mut writer, "a/b", payload);
+        }
+        let (first, token) = text(&mut reader).unwrap();
+        reader.ack(token).unwrap();
+        let (second, _) = text(&mut reader).unwrap();
+        assert_eq!((first.as_str(), second.as_str()), ("1", "2"));
+        reader.reconnect();
+        assert_eq!(text(&mut reader).unwrap().0, "2");
+        assert_eq!(text(&mut reader).unwrap().0, "3");
+        assert!(text(&mut reader).is_none());
+    }
+
+    #[test]
+    fn a_group_shares_and_inherits() {
+        let hub = Hub::default();
+        let (mut writer, mut one, mut two) = (hub.connect(), hub.connect(), hub.connect());
+        one.subscribe("$share/g/a").unwrap();
+        two.subscribe("$share/g/a").unwrap();
+        send(&mut writer, "a", "x");
+        send(&mut writer, "a", "y");
+        let here = text(&mut one).unwrap().0;
+        drop(two);
+        let inherited = text(&mut one).unwrap().0;
+        let mut both = [here, inherited];
+        both.sort();
+        assert_eq!(both, ["x", "y"]);
+    }
+
+    #[test]
+    fn a_waker_ends_the_wait() {
+        let mut broker = Hub::default().connect();
+        let waker = broker.waker();
+        let thread = std::thread::spawn(move || waker.wake());
+        let begun = Instant::now();
+        assert!(broker.receive(Duration::from_secs(60)).unwrap().is_none());
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        thread.join().unwrap();
     }
 }

@@ -21,10 +21,10 @@ use rumqttc::v5::{AsyncClient, ClientError};
 
 pub use config::{BadUrl, BrokerUrl, Credentials, MqttConfig};
 
-use super::{Broker, BrokerError, Delivery, DeliveryToken, Message};
+use super::{Broker, BrokerError, Delivery, DeliveryToken, Message, Waker};
 use shared::{Link, Shared, State};
 
-/// How long a caller waits for the one outgoing slot before the connection counts as down.
+/// How long a subscription or an acknowledgement waits for the one outgoing slot.
 const SLOT_WAIT: Duration = Duration::from_secs(20);
 /// How long a subscription may stay unanswered.
 const SUBSCRIBE_WAIT: Duration = Duration::from_secs(10);
@@ -87,20 +87,33 @@ impl MqttBroker {
         }
     }
 
-    /// Hands a request to the connection, waiting while its one outgoing slot is taken.
-    fn request(&self, mut send: impl FnMut(&AsyncClient) -> Result<(), ClientError>) -> Result<(), BrokerError> {
-        let until = Instant::now() + SLOT_WAIT;
+    /// Hands a request to the connection; false when its one outgoing slot was taken all of `wait`.
+    fn request(
+        &self,
+        wait: Duration,
+        mut send: impl FnMut(&AsyncClient) -> Result<(), ClientError>,
+    ) -> Result<bool, BrokerError> {
+        let until = Instant::now() + wait;
         let mut state = self.shared.lock();
         loop {
             let client = self.client(&state)?;
             if send(client).is_ok() {
-                return Ok(());
+                return Ok(true);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(unreachable(&self.address, format!("nothing sent for {SLOT_WAIT:?}")));
+                return Ok(false);
             }
             state = self.shared.wait(state, left);
+        }
+    }
+
+    /// Hands over what must not be put off.
+    fn request_now(&self, send: impl FnMut(&AsyncClient) -> Result<(), ClientError>) -> Result<(), BrokerError> {
+        if self.request(SLOT_WAIT, send)? {
+            Ok(())
+        } else {
+            Err(unreachable(&self.address, format!("nothing sent for {SLOT_WAIT:?}")))
         }
     }
 
@@ -127,7 +140,7 @@ impl Broker for MqttBroker {
             state.filters.push(filter.to_owned());
             state.subscribed
         };
-        self.request(|client| client.try_subscribe(filter, QoS::AtLeastOnce))?;
+        self.request_now(|client| client.try_subscribe(filter, QoS::AtLeastOnce))?;
         let until = Instant::now() + SUBSCRIBE_WAIT;
         let mut state = self.shared.lock();
         loop {
@@ -146,7 +159,7 @@ impl Broker for MqttBroker {
         }
     }
 
-    fn publish(&mut self, message: &Message) -> Result<(), BrokerError> {
+    fn publish(&mut self, message: &Message, wait: Duration) -> Result<bool, BrokerError> {
         {
             let state = self.shared.lock();
             let limit = state.packet_bytes_max;
@@ -159,7 +172,7 @@ impl Broker for MqttBroker {
             }
         }
         let properties = properties(message);
-        self.request(|client| {
+        self.request(wait, |client| {
             let (topic, payload) = (message.topic.clone(), message.payload.clone());
             match properties.clone() {
                 Some(given) => {
@@ -176,6 +189,9 @@ impl Broker for MqttBroker {
         loop {
             if let Some(delivery) = state.deliveries.pop_front() {
                 return Ok(Some(delivery));
+            }
+            if std::mem::take(&mut state.woken) {
+                return Ok(None);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -198,7 +214,19 @@ impl Broker for MqttBroker {
             pkid: packet,
             ..Publish::default()
         };
-        self.request(|client| client.try_ack(&publish))
+        self.request_now(|client| client.try_ack(&publish))
+    }
+
+    fn waker(&self) -> Waker {
+        let shared = Arc::clone(&self.shared);
+        Waker::new(move || {
+            shared.lock().woken = true;
+            shared.changed.notify_all();
+        })
+    }
+
+    fn connections(&self) -> u64 {
+        self.shared.lock().connections
     }
 }
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 use crate::broker::Message;
 
 /// Largest message taken from the broker unless configured, bytes.
-pub const PACKET_BYTES_MAX: u32 = 8 * 1024 * 1024 + 64 * 1024;
+pub(super) const PACKET_BYTES_MAX: u32 = 8 * 1024 * 1024 + 64 * 1024;
 /// Unacknowledged deliveries that the broker may have out to us: the bound of memory and the grain of sharing.
-pub const RECEIVE_MAX: u16 = 16;
+pub(super) const RECEIVE_MAX: u16 = 16;
 /// Unacknowledged messages that we may have out to the broker.
-pub const INFLIGHT_MAX: u16 = 32;
+pub(super) const INFLIGHT_MAX: u16 = 32;
 
 /// How to reach a broker and behave there.
 #[derive(Debug, Clone)]

@@ -208,9 +208,14 @@ impl<'a> Connection<'a> {
         if let Some(birth) = &self.config.birth {
             publish_now(&self.client, birth).map_err(lost)?;
         }
-        self.shared.lock().link = Link::Up {
-            client: self.client.clone(),
-        };
+        {
+            let mut state = self.shared.lock();
+            state.link = Link::Up {
+                client: self.client.clone(),
+            };
+            state.connections += 1;
+            state.woken = true;
+        }
         log::info!("event=broker_up broker={}", self.config.url.address());
         self.shared.changed.notify_all();
         Ok(())

@@ -53,6 +53,10 @@ pub(super) struct State {
     pub(super) link: Link,
     /// Grows with each connection; a delivery of an older one cannot be acknowledged any more.
     pub(super) epoch: u64,
+    /// Connections that were opened to callers.
+    pub(super) connections: u64,
+    /// Ends the wait for a delivery.
+    pub(super) woken: bool,
     pub(super) filters: Vec<String>,
     /// Subscriptions that the broker has granted.
     pub(super) subscribed: u64,
@@ -69,6 +73,8 @@ impl Default for State {
         Self {
             link: Link::default(),
             epoch: 0,
+            connections: 0,
+            woken: false,
             filters: Vec::new(),
             subscribed: 0,
             deliveries: VecDeque::new(),
