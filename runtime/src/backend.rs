@@ -5,12 +5,16 @@
 //! Start at [`all`]; adding a backend is one file here, one line there, one cargo feature.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kerf_wire::manifest::Format;
 use kerf_wire::{Digest, TensorRef, TensorSpec};
 
 use crate::tensor::Tensor;
+
+#[cfg(feature = "tract")]
+pub mod tract;
 
 /// Drives one accelerator. Never falls back by itself: a missing driver is an error that names it.
 pub trait Backend: Send + Sync {
@@ -83,6 +87,32 @@ pub struct Artifact {
     pub format: Format,
     /// SHA-256 of the file.
     pub sha256: Digest,
+    /// The file's bytes, the very ones that the digest was taken of: an engine loads these, not the file again.
+    pub contents: Arc<Vec<u8>>,
+    /// Files beside it that it reads.
+    pub companions: Vec<Companion>,
+    /// What the manifest says of its inputs and outputs, in the artifact's order; none for a bare model.
+    pub signature: Option<Signature>,
+}
+
+/// A file that an artifact reads, e.g. external weights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Companion {
+    /// The file.
+    pub path: PathBuf,
+    /// The name by which the artifact asks for it.
+    pub name: String,
+    /// The file's bytes.
+    pub contents: Arc<Vec<u8>>,
+}
+
+/// What goes into an artifact and what comes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature {
+    /// Its inputs, in order.
+    pub inputs: Vec<TensorSpec>,
+    /// Its outputs, in order.
+    pub outputs: Vec<TensorSpec>,
 }
 
 /// Something whose digest and bounds were checked; only checking code makes one.
@@ -149,6 +179,14 @@ pub enum BackendError {
         /// e.g. `device "GPU"`.
         option: String,
     },
+    /// It answers the bundle's self-test wrongly.
+    #[error("backend {backend} answers the self-test wrongly: {what}")]
+    SelfTest {
+        /// Which backend.
+        backend: &'static str,
+        /// Which value, the difference and the tolerance.
+        what: String,
+    },
 }
 
 /// Why a run failed.
@@ -185,7 +223,44 @@ pub enum RunError {
 
 /// Every backend that this program was built with.
 pub fn all() -> &'static [&'static dyn Backend] {
-    &[]
+    &[
+        #[cfg(feature = "tract")]
+        &tract::Tract,
+    ]
+}
+
+/// Checks a call against a session's specs; every backend calls it first.
+///
+/// # Errors
+/// When the number of tensors is wrong or one does not fit its spec.
+pub fn check_call(session: &dyn Session, inputs: &[TensorRef<'_>], outputs: usize) -> Result<(), RunError> {
+    let count = |what, expected, got| {
+        if expected == got {
+            Ok(())
+        } else {
+            Err(RunError::Count { what, expected, got })
+        }
+    };
+    count("inputs", session.inputs().len(), inputs.len())?;
+    count("outputs", session.outputs().len(), outputs)?;
+    for (spec, tensor) in session.inputs().iter().zip(inputs) {
+        if !spec.accepts(tensor.dtype, tensor.shape) {
+            return Err(RunError::Mismatch {
+                name: spec.name.to_string(),
+                expected: spec.to_string(),
+                got: format!("{}{:?}", tensor.dtype, tensor.shape),
+            });
+        }
+        // A bool that is neither 0 nor 1 would be undefined behaviour in an engine.
+        if tensor.dtype == kerf_wire::DType::Bool && tensor.bytes.iter().any(|b| *b > 1) {
+            return Err(RunError::Mismatch {
+                name: spec.name.to_string(),
+                expected: "bytes of 0 and 1".to_owned(),
+                got: "another byte".to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The backend of this name.

@@ -6,8 +6,14 @@
 
 pub mod backend;
 pub mod broker;
+pub mod bundle;
+pub mod config;
+pub mod exit;
+pub mod limits;
+pub mod logging;
 pub mod object;
 pub mod source;
+pub mod step;
 pub mod storage;
 pub mod tensor;
 

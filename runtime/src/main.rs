@@ -1,2 +1,43 @@
-//! x
-fn main() {}
+//! `kerf-stage`: runs one part of a cut network.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use kerf_runtime::{exit, logging};
+
+mod commands;
+
+use commands::Command;
+
+/// Runs one part of a cut network, on a board or in the cloud.
+///
+/// A head, a middle part and a tail are the same program: `--part` says which one this is.
+#[derive(Debug, Parser)]
+#[command(name = "kerf-stage", version, propagate_version = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Log more: -v each frame, -vv everything
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Log warnings and errors only
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  kerf-stage check
+  kerf-stage once --model lenet5.onnx --input digits.npz --output answers.npz
+  kerf-stage once --bundle bundle --part 0 --input photo.jpg --output head.npz
+  kerf-stage once --bundle bundle --part 1 --input head.npz
+  kerf-stage run --bundle bundle --part 1 --broker mqtt://localhost:1883
+
+Every setting is also a KERF_* variable and a key of the file given with --config;
+a flag wins over a variable, a variable over the file. stdout is data, stderr is the log.";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(logging::level(cli.verbose, cli.quiet));
+    exit::finish("kerf-stage", cli.command.run())
+}

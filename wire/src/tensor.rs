@@ -98,6 +98,22 @@ pub struct TensorSpec {
 }
 
 impl TensorSpec {
+    /// Binds a name, an element type and dimensions.
+    ///
+    /// # Errors
+    /// When the name or the rank is over its bound.
+    pub fn new(text: &str, dtype: DType, dims: impl IntoIterator<Item = Dim>) -> Result<Self, WireError> {
+        let mut shape = Vec::new();
+        for dim in dims {
+            shape.push(dim).map_err(|_| WireError::OverLimit("tensor rank"))?;
+        }
+        Ok(Self {
+            name: name(text)?,
+            dtype,
+            shape,
+        })
+    }
+
     /// True when a tensor of this dtype and shape can be taken for this value.
     pub fn accepts(&self, dtype: DType, shape: &[u32]) -> bool {
         self.dtype == dtype

@@ -1,0 +1,336 @@
+//! Bundles: the manifest is read and checked, and each file is read once, bounded, and its SHA-256 compared.
+//!
+//! Owns: turning a folder, or a bare model file, into something that may be handed to an engine.
+//! Must not know: engines, brokers, how a bundle is written.
+//! Start at [`Bundle::open`] for a folder and at [`open_model`] for a bare file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kerf_wire::manifest::{self, Axis, Format, MAX_MANIFEST_BYTES, Manifest, ManifestError};
+use kerf_wire::{Digest, Dim, TensorSpec};
+
+use crate::backend::{Artifact, Companion, Verified};
+use crate::limits::{MAX_ARTIFACT_BYTES, MAX_COMPANION_BYTES, MAX_TENSOR_FILE_BYTES};
+
+mod file;
+mod guard;
+
+pub use file::{digest, read_bounded};
+
+/// The manifest's file name.
+pub const MANIFEST: &str = "manifest.json";
+
+/// A bundle whose manifest holds together. Its files are checked when they are asked for.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    dir: PathBuf,
+    manifest: Manifest,
+    id: Digest,
+}
+
+impl Bundle {
+    /// Reads and checks the manifest of a bundle's folder.
+    ///
+    /// # Errors
+    /// When the folder or its manifest is missing, over its bound, or says what cannot be.
+    pub fn open(dir: &Path) -> Result<Self, BundleError> {
+        if !dir.is_dir() {
+            return Err(BundleError::Missing {
+                path: dir.to_owned(),
+                what: "no such folder",
+            });
+        }
+        let path = dir.join(MANIFEST);
+        let bytes = read_bounded(&path, MAX_MANIFEST_BYTES as u64)?;
+        let manifest = Manifest::parse(&bytes).map_err(|why| BundleError::Manifest { path, why })?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            manifest,
+            id: digest(&bytes),
+        })
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What the bundle says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// SHA-256 of the manifest's bytes.
+    pub fn id(&self) -> Digest {
+        self.id
+    }
+
+    /// The description of one part.
+    ///
+    /// # Errors
+    /// When the bundle has no such part.
+    pub fn part(&self, index: usize) -> Result<&manifest::Part, BundleError> {
+        self.manifest.parts.get(index).ok_or(BundleError::NoSuchPart {
+            index,
+            parts: self.manifest.parts.len(),
+        })
+    }
+
+    /// What leaves part `index`, in order: the values of the cut behind it, or the model's outputs.
+    ///
+    /// # Errors
+    /// When the bundle has no such part.
+    pub fn leaving(&self, index: usize) -> Result<&[String], BundleError> {
+        self.part(index)?;
+        let leaving = self.manifest.cuts.get(index).map(|cut| &cut.values);
+        Ok(leaving.unwrap_or(&self.manifest.model.outputs))
+    }
+
+    /// What reaches part `index`, in order: the values of the cut before it, or the model's inputs.
+    ///
+    /// # Errors
+    /// When the bundle has no such part.
+    pub fn reaching(&self, index: usize) -> Result<&[String], BundleError> {
+        self.part(index)?;
+        let before = index.checked_sub(1).and_then(|k| self.manifest.cuts.get(k));
+        Ok(before.map_or(&self.manifest.model.inputs, |cut| &cut.values))
+    }
+
+    /// The specification of a value.
+    ///
+    /// # Errors
+    /// When the manifest does not describe it; [`Manifest::parse`] has made sure that it does for every named value.
+    pub fn spec(&self, name: &str) -> Result<TensorSpec, BundleError> {
+        let value = self
+            .manifest
+            .values
+            .get(name)
+            .ok_or_else(|| self.broken(format!("value {name:?} is not described")))?;
+        let dims = value.shape.iter().map(|axis| match axis {
+            Axis::Fixed(n) => Dim::Fixed(*n),
+            Axis::Symbol(_) => Dim::Dynamic,
+        });
+        TensorSpec::new(name, value.dtype, dims).map_err(|why| self.broken(format!("value {name:?}: {why}")))
+    }
+
+    /// The first artifact of part `index` in one of `formats`, best format first, read and checked.
+    /// None where the part has none in these formats.
+    ///
+    /// # Errors
+    /// When a file is missing, is not what the manifest says, or is over a bound.
+    pub fn artifact(&self, index: usize, formats: &[Format]) -> Result<Option<Verified<Artifact>>, BundleError> {
+        let part = self.part(index)?;
+        let best = formats
+            .iter()
+            .find_map(|format| part.artifacts.iter().find(|a| a.format == *format));
+        best.map(|artifact| self.verify(part, artifact)).transpose()
+    }
+
+    /// Reads and checks every file of every part, and the self-test's.
+    ///
+    /// # Errors
+    /// As [`Bundle::artifact`].
+    pub fn verify_all(&self) -> Result<(), BundleError> {
+        for part in &self.manifest.parts {
+            for artifact in &part.artifacts {
+                self.verify(part, artifact)?;
+            }
+        }
+        self.self_test_bytes().map(drop)
+    }
+
+    /// The self-test's `.npz`, read and checked; none where the bundle has none.
+    ///
+    /// # Errors
+    /// When the file is missing or is not what the manifest says.
+    pub fn self_test_bytes(&self) -> Result<Option<Vec<u8>>, BundleError> {
+        let Some(test) = &self.manifest.self_test else {
+            return Ok(None);
+        };
+        self.read_exact(&test.file, test.bytes, test.sha256, MAX_TENSOR_FILE_BYTES)
+            .map(Some)
+    }
+
+    fn verify(&self, part: &manifest::Part, artifact: &manifest::Artifact) -> Result<Verified<Artifact>, BundleError> {
+        let contents = self.read_exact(&artifact.file, artifact.bytes, artifact.sha256, MAX_ARTIFACT_BYTES)?;
+        let companion = |c: &manifest::Companion| {
+            Ok(Companion {
+                path: self.dir.join(&c.file),
+                name: c.file.clone(),
+                contents: Arc::new(self.read_exact(&c.file, c.bytes, c.sha256, MAX_COMPANION_BYTES)?),
+            })
+        };
+        let companions = artifact
+            .companions
+            .iter()
+            .map(companion)
+            .collect::<Result<Vec<_>, _>>()?;
+        let specs = |names: &[String]| names.iter().map(|name| self.spec(name)).collect::<Result<Vec<_>, _>>();
+        check_and_seal(Artifact {
+            path: self.dir.join(&artifact.file),
+            format: artifact.format,
+            sha256: artifact.sha256,
+            contents: Arc::new(contents),
+            companions,
+            signature: Some(crate::backend::Signature {
+                inputs: specs(&part.inputs)?,
+                outputs: specs(&part.outputs)?,
+            }),
+        })
+    }
+
+    fn read_exact(&self, file: &str, bytes: u64, sha256: Digest, limit: u64) -> Result<Vec<u8>, BundleError> {
+        let path = self.dir.join(file);
+        file::read_exact(&path, bytes, sha256, limit)
+    }
+
+    fn broken(&self, what: String) -> BundleError {
+        BundleError::Manifest {
+            path: self.dir.join(MANIFEST),
+            why: ManifestError::Inconsistent(what),
+        }
+    }
+}
+
+/// A bare ONNX model, read and checked against the bounds; the external weights that it names must lie beside it.
+///
+/// # Errors
+/// When the file is missing, over a bound, or no intact ONNX.
+pub fn open_model(path: &Path) -> Result<Verified<Artifact>, BundleError> {
+    if !path.is_file() {
+        return Err(BundleError::Missing {
+            path: path.to_owned(),
+            what: "no such file",
+        });
+    }
+    let contents = read_bounded(path, MAX_ARTIFACT_BYTES)?;
+    let format = match path.extension().and_then(|e| e.to_str()) {
+        Some("tflite") => Format::Tflite,
+        Some("xml") => Format::OpenvinoIr,
+        Some("blob") => Format::MyriadBlob,
+        Some("tar" | "nnef") => Format::TractNnef,
+        _ => Format::Onnx,
+    };
+    let mut artifact = Artifact {
+        path: path.to_owned(),
+        format,
+        sha256: digest(&contents),
+        contents: Arc::new(contents),
+        companions: Vec::new(),
+        signature: None,
+    };
+    if format == Format::Onnx {
+        let scan = guard::scan(&artifact.contents).map_err(|why| model_refused(&artifact, why))?;
+        let dir = path.parent().unwrap_or(Path::new("."));
+        for name in scan.external_files {
+            let path = dir.join(&name);
+            let contents = Arc::new(read_bounded(&path, MAX_COMPANION_BYTES)?);
+            artifact.companions.push(Companion { path, name, contents });
+        }
+    } else if format == Format::OpenvinoIr {
+        let path = path.with_extension("bin");
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let contents = Arc::new(read_bounded(&path, MAX_COMPANION_BYTES)?);
+        artifact.companions.push(Companion { path, name, contents });
+    }
+    check_and_seal(artifact)
+}
+
+fn model_refused(artifact: &Artifact, why: guard::GuardError) -> BundleError {
+    BundleError::Model {
+        path: artifact.path.clone(),
+        why: why.to_string(),
+    }
+}
+
+/// The last check before an engine may see an artifact.
+fn check_and_seal(artifact: Artifact) -> Result<Verified<Artifact>, BundleError> {
+    if artifact.format == Format::Onnx {
+        let scan = guard::scan(&artifact.contents).map_err(|why| model_refused(&artifact, why))?;
+        guard::check_external(&scan, &artifact.companions).map_err(|why| model_refused(&artifact, why))?;
+    }
+    Ok(Verified::new(artifact))
+}
+
+/// Why a bundle, or a bare model, was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// What the command line names is not there.
+    #[error("{}: {what}", path.display())]
+    Missing {
+        /// The folder or file.
+        path: PathBuf,
+        /// Which of the two is missing.
+        what: &'static str,
+    },
+    /// A file of the bundle cannot be read.
+    #[error("{} cannot be read: {why}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        why: std::io::Error,
+    },
+    /// No regular file: links could lead out of the bundle.
+    #[error("{} is no regular file: a bundle has neither links nor folders", path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Over its bound.
+    #[error("{} has {got} bytes, the limit is {limit}", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        got: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// The manifest was refused.
+    #[error("{}: {why}", path.display())]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// The cause.
+        why: ManifestError,
+    },
+    /// The part does not exist.
+    #[error("no part {index}: the bundle has {parts}, counted from 0")]
+    NoSuchPart {
+        /// The part asked for.
+        index: usize,
+        /// How many there are.
+        parts: usize,
+    },
+    /// A file has another length than the manifest says.
+    #[error("{} has {got} bytes, its manifest says {expected}", path.display())]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// What the manifest says.
+        expected: u64,
+        /// Its length.
+        got: u64,
+    },
+    /// A file has another digest than the manifest says.
+    #[error("{} has SHA-256 {got}, its manifest says {expected}", path.display())]
+    Digest {
+        /// The file.
+        path: PathBuf,
+        /// What the manifest says.
+        expected: Digest,
+        /// What it is.
+        got: Digest,
+    },
+    /// The model's bytes are damaged or over a bound.
+    #[error("{}: {why}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// Node, tensor or offset, and what is wrong with it.
+        why: String,
+    },
+}

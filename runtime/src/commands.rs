@@ -1,0 +1,29 @@
+//! The sub-commands of `kerf-stage`, one file each.
+
+use clap::Subcommand;
+use kerf_runtime::exit::Failure;
+
+mod bench;
+mod check;
+mod once;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run inputs from files through one part or a whole model, once
+    Once(once::Once),
+    /// Measure how long one part or a whole model takes
+    Bench(bench::Bench),
+    /// List the backends of this program, and whether a bundle's files are intact
+    Check(check::Check),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Once(command) => command.run(),
+            Self::Bench(command) => command.run(),
+            Self::Check(command) => command.run(),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! A stage's configuration: one struct a section, each read from flags, `KERF_*` variables and a TOML file.
+//!
+//! Owns: names, help and precedence of every setting: flag, then variable, then file, then the default.
+//! Must not know: what a setting does. Each section is one struct, so that the three ways cannot drift apart.
+//! Start at [`Config::resolve`].
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::backend::LoadOptions;
+use crate::bundle::read_bounded;
+use crate::exit::{Exit, Failure, OrExit};
+use crate::limits::{MAX_CONFIG_BYTES, MAX_THREADS};
+
+mod broker;
+mod spool;
+mod stage;
+mod store;
+
+pub use broker::BrokerConfig;
+pub use spool::{SpoolConfig, WhenFull};
+pub use stage::StageConfig;
+pub use store::StoreConfig;
+
+/// All settings of a stage.
+#[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What to run.
+    #[command(flatten)]
+    pub stage: StageConfig,
+    /// What runs it.
+    #[command(flatten)]
+    pub backend: BackendConfig,
+    /// Where frames and results travel.
+    #[command(flatten)]
+    pub broker: BrokerConfig,
+    /// Where frames wait.
+    #[command(flatten)]
+    pub spool: SpoolConfig,
+    /// Where frames too large for the broker lie.
+    #[command(flatten)]
+    pub store: StoreConfig,
+}
+
+/// `[backend]`: the engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Backend")]
+pub struct BackendConfig {
+    /// Backends in the order to try, e.g. `tensorrt,tract`; each step down is told [default: the manifest's, else tract]
+    #[arg(long = "backend", env = "KERF_BACKEND", value_name = "NAME", value_delimiter = ',')]
+    pub names: Vec<String>,
+    /// Threads inside the engine [default: the engine's own]
+    #[arg(long, env = "KERF_BACKEND_THREADS", value_name = "N")]
+    pub threads: Option<usize>,
+    /// Device within the backend, e.g. `GPU` or `HETERO:GPU,CPU`
+    #[arg(long, env = "KERF_BACKEND_DEVICE", value_name = "NAME")]
+    pub device: Option<String>,
+    /// `f32`, `f16` or `int8` [default: the artifact's own]
+    #[arg(long, env = "KERF_BACKEND_PRECISION", value_name = "TYPE")]
+    pub precision: Option<String>,
+    /// Folder that keeps compiled engines between starts
+    #[arg(long, env = "KERF_BACKEND_CACHE_DIR", value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// The vendor's library, where it is not on the loader's path
+    #[arg(long, env = "KERF_BACKEND_LIBRARY", value_name = "FILE")]
+    pub library: Option<PathBuf>,
+}
+
+impl BackendConfig {
+    /// What the settings mean to a backend.
+    pub fn options(&self) -> LoadOptions {
+        LoadOptions {
+            threads: self.threads,
+            device: self.device.clone(),
+            precision: self.precision.clone(),
+            cache_dir: self.cache_dir.clone(),
+            library: self.library.clone(),
+        }
+    }
+}
+
+/// Fills what a section leaves open from another one: `overlay!(top, under, a, b)`.
+macro_rules! overlay {
+    ($top:ident, $under:ident, $($field:ident),+ $(,)?) => {
+        Self { $($field: $top.$field.or($under.$field)),+ }
+    };
+}
+pub(crate) use overlay;
+
+impl Config {
+    /// Settings from flags and variables (which clap has merged), over those of the file, where one is named.
+    ///
+    /// # Errors
+    /// When the file is missing, over its bound, or has a section, key or value that is not known.
+    pub fn resolve(self, file: Option<&Path>) -> Result<Self, Failure> {
+        let merged = match file {
+            None => self,
+            Some(path) => self.over(read(path)?),
+        };
+        merged.check()?;
+        Ok(merged)
+    }
+
+    fn over(self, file: Self) -> Self {
+        let (top, under) = (self.backend, file.backend);
+        let names = if top.names.is_empty() { under.names } else { top.names };
+        Self {
+            stage: self.stage.over(file.stage),
+            backend: BackendConfig {
+                names,
+                threads: top.threads.or(under.threads),
+                device: top.device.or(under.device),
+                precision: top.precision.or(under.precision),
+                cache_dir: top.cache_dir.or(under.cache_dir),
+                library: top.library.or(under.library),
+            },
+            broker: self.broker.over(file.broker),
+            spool: self.spool.over(file.spool),
+            store: self.store.over(file.store),
+        }
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let threads = self.backend.threads.unwrap_or(1);
+        if threads == 0 || threads > MAX_THREADS {
+            return Err(Failure::usage(format!(
+                "backend threads: expected 1 to {MAX_THREADS}, got {threads}"
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<Config, Failure> {
+    let context = || format!("configuration {}", path.display());
+    let bytes = read_bounded(path, MAX_CONFIG_BYTES).or_exit(Exit::Usage)?;
+    let text = String::from_utf8(bytes).or_exit(Exit::Usage);
+    let text = text.map_err(|failure| failure.context(context()))?;
+    toml::from_str(&text)
+        .or_exit(Exit::Usage)
+        .map_err(|failure| failure.context(context()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kerf.toml");
+        std::fs::write(&path, text).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let (_dir, path) = file("[stage]\npart = 1\ndevice = \"cam-1\"\n[backend]\nnames = [\"tract\"]\nthreads = 2\n");
+        let cli = Cli::try_parse_from(["x", "--part", "3"]).unwrap();
+        let config = cli.config.resolve(Some(&path)).unwrap();
+        assert_eq!(config.stage.part, Some(3));
+        assert_eq!(config.stage.device.as_deref(), Some("cam-1"));
+        assert_eq!(config.backend.names, ["tract"]);
+        assert_eq!(config.backend.threads, Some(2));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let (_dir, path) = file("[stage]\nprat = 1\n");
+        let failure = Config::default().resolve(Some(&path)).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.to_string().contains("prat"), "{failure}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused() {
+        let (_dir, path) = file("[backend]\nthreads = 0\n");
+        let failure = Config::default().resolve(Some(&path)).unwrap_err();
+        assert!(failure.to_string().contains("threads"), "{failure}");
+    }
+}

@@ -1,0 +1,34 @@
+//! `[store]`: where frames too large for the broker lie.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::overlay;
+
+/// `[store]`: an S3-compatible store, or a folder that both stages see.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Object store")]
+pub struct StoreConfig {
+    /// `https://HOST:PORT` of an S3-compatible store, or `file:///DIR`
+    #[arg(long = "store", env = "KERF_STORE", value_name = "URL")]
+    pub url: Option<String>,
+    /// Bucket [default: kerf]
+    #[arg(long = "store-bucket", env = "KERF_STORE_BUCKET", value_name = "NAME")]
+    pub bucket: Option<String>,
+    /// Region [default: us-east-1]
+    #[arg(long = "store-region", env = "KERF_STORE_REGION", value_name = "NAME")]
+    pub region: Option<String>,
+    /// File with two lines: access key, secret key
+    #[arg(long = "store-keys-file", env = "KERF_STORE_KEYS_FILE", value_name = "FILE")]
+    pub keys_file: Option<PathBuf>,
+}
+
+impl StoreConfig {
+    pub(super) fn over(self, file: Self) -> Self {
+        let top = self;
+        overlay!(top, file, url, bucket, region, keys_file)
+    }
+}
