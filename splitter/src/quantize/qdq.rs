@@ -1,0 +1,324 @@
+//! Static quantization, second half: QuantizeLinear and DequantizeLinear around every chosen value, weight and bias.
+//!
+//! A value `v` becomes `v → QuantizeLinear → DequantizeLinear → v'`, and the nodes that run on integers read `v'`;
+//! engines fuse the pairs into integer kernels. Operators that are neither integer nor element by element (Softmax,
+//! normalisations) keep reading `v`: tract 0.23.9 turns `DequantizeLinear → Softmax → QuantizeLinear` into a table of
+//! 256 entries and answers wrongly, and the float road is the more exact one anyway.
+
+use std::collections::HashMap;
+
+use crate::onnx::proto::tensor_proto::DataType;
+use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
+
+use super::consts::{Constants, from_floats, raw};
+use super::edit::{self, Names, graph_of, integer, is_standard};
+use super::integer::{Affine, Integer, bias, weight};
+use super::plan::{Role, Static};
+use super::{QuantizeError, Ranges};
+
+/// Element by element: reading the dequantized value lets engines fuse, and is right in every one.
+const ELEMENTWISE: &[&str] = &[
+    "Add",
+    "Clip",
+    "Div",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Gelu",
+    "HardSigmoid",
+    "HardSwish",
+    "LeakyRelu",
+    "Mul",
+    "PRelu",
+    "Pow",
+    "Relu",
+    "Selu",
+    "Sigmoid",
+    "Softplus",
+    "Sqrt",
+    "Sub",
+    "Tanh",
+];
+
+pub(super) fn rewrite(plan: Static, ranges: &Ranges) -> Result<ModelProto, QuantizeError> {
+    let Static {
+        mut model,
+        options,
+        names,
+        targets,
+        fused,
+        activations,
+        ..
+    } = plan;
+    let graph = graph_of(&mut model)?;
+    let constants = Constants::of(graph);
+    let mut affines: HashMap<String, Affine> = HashMap::new();
+    let own = |value: &str| -> Result<Affine, QuantizeError> {
+        let range = ranges.range(value, options.percentile)?;
+        Ok(Affine::covering(range, options.activations, options.symmetric))
+    };
+    for input in graph
+        .input
+        .iter()
+        .map(|i| i.name())
+        .filter(|i| activations.contains(*i))
+    {
+        affines.insert(input.to_owned(), own(input)?);
+    }
+    for (place, node) in graph.node.iter().enumerate() {
+        let same = targets.get(&place) == Some(&Role::SameScale);
+        for output in node.output.iter().filter(|o| activations.contains(*o)) {
+            let from_input = node
+                .input
+                .first()
+                .filter(|_| same)
+                .and_then(|i| affines.get(i))
+                .copied();
+            let affine = from_input.map_or_else(|| own(output), Ok)?;
+            affines.insert(output.clone(), affine);
+        }
+    }
+    let weights = (options.weights, options.per_channel);
+    let mut work = Work {
+        names,
+        weights,
+        affines,
+        constants,
+        pairs: HashMap::new(),
+        dequantized: HashMap::new(),
+        nodes: Vec::new(),
+    };
+    let absorbed = work.absorbed(graph, &fused);
+    let inputs: Vec<String> = graph.input.iter().map(|i| i.name().to_owned()).collect();
+    for input in inputs {
+        work.pair(graph, &input);
+    }
+    let nodes = std::mem::take(&mut graph.node);
+    let outputs_of: HashMap<usize, String> = absorbed
+        .iter()
+        .filter_map(|(activation, before)| Some((*before, nodes.get(*activation)?.output.first()?.clone())))
+        .collect();
+    for (place, mut node) in nodes.into_iter().enumerate() {
+        if absorbed.contains_key(&place) {
+            continue;
+        }
+        if let Some(output) = outputs_of.get(&place) {
+            node.output = vec![output.clone()];
+        }
+        work.node(graph, node, targets.get(&place).copied())?;
+    }
+    graph.node = work.nodes;
+    edit::sweep(graph);
+    Ok(model)
+}
+
+struct Work {
+    names: Names,
+    weights: (Integer, bool),
+    affines: HashMap<String, Affine>,
+    constants: Constants<'static>,
+    /// Value → its dequantized twin.
+    pairs: HashMap<String, String>,
+    /// Weight → the name of its dequantized value, and its channels.
+    dequantized: HashMap<String, (String, Vec<Affine>)>,
+    nodes: Vec<NodeProto>,
+}
+
+impl Work {
+    /// Relu and Clip nodes whose bounds the integers' own bounds reproduce: place → place of the node before.
+    fn absorbed(&self, graph: &GraphProto, fused: &HashMap<usize, usize>) -> HashMap<usize, usize> {
+        let within = |place: &usize| {
+            let node = graph.node.get(*place)?;
+            let affine = self.affines.get(node.output.first()?)?;
+            let bound = |slot: usize, none: f32| match node.input.get(slot) {
+                Some(name) if !name.is_empty() => self
+                    .constants
+                    .floats(name)
+                    .ok()
+                    .flatten()
+                    .and_then(|f| f.data.first().copied()),
+                _ => Some(none),
+            };
+            let (low, high) = match node.op_type() {
+                "Relu" => (0.0, f32::INFINITY),
+                _ => (bound(1, f32::NEG_INFINITY)?, bound(2, f32::INFINITY)?),
+            };
+            let (reach, half_a_step) = (affine.reach(), affine.scale / 2.0);
+            (reach.low >= low - half_a_step && reach.high <= high + half_a_step).then_some(())
+        };
+        fused
+            .iter()
+            .filter(|(place, _)| within(place).is_some())
+            .map(|(&a, &b)| (a, b))
+            .collect()
+    }
+
+    fn node(&mut self, graph: &mut GraphProto, mut node: NodeProto, role: Option<Role>) -> Result<(), QuantizeError> {
+        let source = node.input.first().cloned().unwrap_or_default();
+        if role.is_some() || (is_standard(&node) && ELEMENTWISE.contains(&node.op_type())) {
+            for name in &mut node.input {
+                if let Some(twin) = self.pairs.get(name) {
+                    name.clone_from(twin);
+                }
+            }
+        }
+        if role == Some(Role::Weighted) {
+            self.weighted(graph, &mut node, &source)?;
+        }
+        let outputs = node.output.clone();
+        self.nodes.push(node);
+        for output in outputs {
+            self.pair(graph, &output);
+        }
+        Ok(())
+    }
+
+    /// Adds the pair behind a value, where it becomes integers.
+    fn pair(&mut self, graph: &mut GraphProto, value: &str) {
+        let Some(affine) = self.affines.get(value).copied() else {
+            return;
+        };
+        let scale = self.names.fresh(&format!("{value}_scale"));
+        let zero_point = self.names.fresh(&format!("{value}_zero_point"));
+        let integers = self.names.fresh(&format!("{value}_quantized"));
+        let twin = self.names.fresh(&format!("{value}_dequantized"));
+        graph.initializer.push(from_floats(&scale, &[], &[affine.scale]));
+        graph.initializer.push(raw(
+            &zero_point,
+            affine.kind.onnx(),
+            &[],
+            vec![affine.zero_point.to_le_bytes()[0]],
+        ));
+        self.nodes.push(edit::node(
+            "QuantizeLinear",
+            &[value, &scale, &zero_point],
+            &[&integers],
+        ));
+        self.nodes.push(edit::node(
+            "DequantizeLinear",
+            &[&integers, &scale, &zero_point],
+            &[&twin],
+        ));
+        self.pairs.insert(value.to_owned(), twin);
+    }
+
+    fn weighted(&mut self, graph: &mut GraphProto, node: &mut NodeProto, source: &str) -> Result<(), QuantizeError> {
+        let input_scale = self.affines.get(source).map_or(1.0, |a| a.scale);
+        let (Some(name), bias_name) = (node.input.get(1).cloned(), node.input.get(2).cloned()) else {
+            return Ok(());
+        };
+        let float_bias =
+            match bias_name.filter(|b| !b.is_empty() && (edit::float(node, "beta", 1.0) - 1.0).abs() < f32::EPSILON) {
+                Some(name) => self.constants.floats(&name)?.map(|floats| (name, floats)),
+                None => None,
+            };
+        if !self.dequantized.contains_key(&name) {
+            // A bias is added in 32 bits at scale input × weight: the weight's scale must be wide enough for it.
+            let least: Vec<f32> = float_bias
+                .iter()
+                .flat_map(|(_, b)| &b.data)
+                .map(|b| b.abs() / (input_scale * 1_073_741_824.0))
+                .collect();
+            self.weight(graph, node, &name, &least)?;
+        }
+        let Some((twin, channels)) = self.dequantized.get(&name).cloned() else {
+            return Ok(());
+        };
+        if let Some(slot) = node.input.get_mut(1) {
+            *slot = twin;
+        }
+        // A bias that broadcasts otherwise than over the channels stays in float.
+        let fits = |len: usize| channels.len() == 1 || channels.len() == len;
+        if let Some((name, floats)) = float_bias.filter(|(_, b)| b.dims.len() == 1 && fits(b.data.len())) {
+            let twin = self.bias(graph, &name, &floats.data, input_scale, &channels);
+            if let Some(slot) = node.input.get_mut(2) {
+                *slot = twin;
+            }
+        }
+        Ok(())
+    }
+
+    fn weight(
+        &mut self,
+        graph: &mut GraphProto,
+        node: &NodeProto,
+        name: &str,
+        least: &[f32],
+    ) -> Result<(), QuantizeError> {
+        let Some(floats) = self.constants.floats(name)? else {
+            return Ok(());
+        };
+        let (kind, per_channel) = self.weights;
+        let last = floats.dims.len().saturating_sub(1);
+        let axis = match node.op_type() {
+            "Conv" => 0,
+            "Gemm" if integer(node, "transB", 0) != 0 => 0,
+            _ => last,
+        };
+        let least_all;
+        let least = if per_channel {
+            least
+        } else {
+            least_all = [least.iter().copied().fold(0.0, f32::max)];
+            &least_all
+        };
+        let made = weight(&floats.data, &floats.dims, per_channel.then_some(axis), kind, least);
+        let integers = self.names.fresh(&format!("{name}_quantized"));
+        graph
+            .initializer
+            .push(raw(&integers, kind.onnx(), &floats.dims, made.bytes));
+        let zeros = made.channels.iter().map(|c| c.zero_point.to_le_bytes()[0]).collect();
+        let scales: Vec<f32> = made.channels.iter().map(|c| c.scale).collect();
+        let dims: Vec<usize> = if per_channel { vec![scales.len()] } else { vec![] };
+        let zero_point = self.names.fresh(&format!("{name}_zero_point"));
+        graph.initializer.push(raw(&zero_point, kind.onnx(), &dims, zeros));
+        let twin = self.dequantize(graph, name, &integers, (&scales, &dims), Some(&zero_point), axis);
+        self.dequantized.insert(name.to_owned(), (twin, made.channels));
+        Ok(())
+    }
+
+    fn bias(
+        &mut self,
+        graph: &mut GraphProto,
+        name: &str,
+        data: &[f32],
+        input_scale: f32,
+        channels: &[Affine],
+    ) -> String {
+        let (integers, scales) = bias(data, input_scale, channels);
+        let bytes = integers.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let tensor = self.names.fresh(&format!("{name}_quantized"));
+        graph
+            .initializer
+            .push(raw(&tensor, DataType::Int32, &[integers.len()], bytes));
+        let dims: Vec<usize> = if channels.len() == 1 {
+            vec![]
+        } else {
+            vec![scales.len()]
+        };
+        self.dequantize(graph, name, &tensor, (&scales, &dims), None, 0)
+    }
+
+    fn dequantize(
+        &mut self,
+        graph: &mut GraphProto,
+        name: &str,
+        integers: &str,
+        (scales, dims): (&[f32], &[usize]),
+        zero_point: Option<&str>,
+        axis: usize,
+    ) -> String {
+        let scale = self.names.fresh(&format!("{name}_scale"));
+        let twin = self.names.fresh(&format!("{name}_dequantized"));
+        graph.initializer.push(from_floats(&scale, dims, scales));
+        let mut inputs = vec![integers, &scale];
+        inputs.extend(zero_point);
+        let mut node = edit::node("DequantizeLinear", &inputs, &[&twin]);
+        if !dims.is_empty() {
+            let axis = i64::try_from(axis).unwrap_or_default();
+            node.attribute.push(edit::integer_attribute("axis", axis));
+        }
+        self.nodes.push(node);
+        twin
+    }
+}
