@@ -51,22 +51,53 @@ pub struct Config {
 #[command(next_help_heading = "Backend")]
 pub struct BackendConfig {
     /// Backends in the order to try, e.g. `tensorrt,tract`; each step down is told [default: the manifest's, else tract]
-    #[arg(long = "backend", env = "KERF_BACKEND", value_name = "NAME", value_delimiter = ',')]
+    #[arg(
+        id = "backend-names",
+        long = "backend",
+        env = "KERF_BACKEND",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
     pub names: Vec<String>,
     /// Threads inside the engine [default: the engine's own]
-    #[arg(long, env = "KERF_BACKEND_THREADS", value_name = "N")]
+    #[arg(
+        id = "backend-threads",
+        long = "threads",
+        env = "KERF_BACKEND_THREADS",
+        value_name = "N"
+    )]
     pub threads: Option<usize>,
     /// Device within the backend, e.g. `GPU` or `HETERO:GPU,CPU`
-    #[arg(long, env = "KERF_BACKEND_DEVICE", value_name = "NAME")]
+    #[arg(
+        id = "backend-device",
+        long = "backend-device",
+        env = "KERF_BACKEND_DEVICE",
+        value_name = "NAME"
+    )]
     pub device: Option<String>,
     /// `f32`, `f16` or `int8` [default: the artifact's own]
-    #[arg(long, env = "KERF_BACKEND_PRECISION", value_name = "TYPE")]
+    #[arg(
+        id = "backend-precision",
+        long = "precision",
+        env = "KERF_BACKEND_PRECISION",
+        value_name = "TYPE"
+    )]
     pub precision: Option<String>,
     /// Folder that keeps compiled engines between starts
-    #[arg(long, env = "KERF_BACKEND_CACHE_DIR", value_name = "DIR")]
+    #[arg(
+        id = "backend-cache-dir",
+        long = "cache-dir",
+        env = "KERF_BACKEND_CACHE_DIR",
+        value_name = "DIR"
+    )]
     pub cache_dir: Option<PathBuf>,
     /// The vendor's library, where it is not on the loader's path
-    #[arg(long, env = "KERF_BACKEND_LIBRARY", value_name = "FILE")]
+    #[arg(
+        id = "backend-library",
+        long = "library",
+        env = "KERF_BACKEND_LIBRARY",
+        value_name = "FILE"
+    )]
     pub library: Option<PathBuf>,
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kerf_runtime::bundle::{Bundle, open_model};
-use kerf_runtime::config::Config;
+use kerf_runtime::config::{BackendConfig, Config, StageConfig};
 use kerf_runtime::exit::Failure;
 use kerf_runtime::step::Step;
 
@@ -16,18 +16,25 @@ Examples:
   kerf-stage once --bundle bundle --part 0 --input photo.jpg --output head.npz")]
 pub(crate) struct Once {
     /// A bare model instead of a bundle
-    #[arg(long, value_name = "FILE", conflicts_with = "bundle")]
+    #[arg(long, value_name = "FILE", conflicts_with = "stage-bundle")]
     model: Option<PathBuf>,
     /// TOML file with any of these settings
     #[arg(long, env = "KERF_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
-    settings: Config,
+    stage: StageConfig,
+    #[command(flatten)]
+    backend: BackendConfig,
 }
 
 impl Once {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let config = self.settings.resolve(self.config.as_deref())?;
+        let settings = Config {
+            stage: self.stage,
+            backend: self.backend,
+            ..Config::default()
+        };
+        let config = settings.resolve(self.config.as_deref())?;
         let options = config.backend.options();
         let step = match (&self.model, &config.stage.bundle) {
             (Some(file), _) => {

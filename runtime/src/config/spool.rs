@@ -13,13 +13,23 @@ use super::overlay;
 #[command(next_help_heading = "Spool")]
 pub struct SpoolConfig {
     /// Folder that survives a power cut [default: none, frames wait in memory]
-    #[arg(long = "spool-dir", env = "KERF_SPOOL_DIR", value_name = "DIR")]
+    #[arg(id = "spool-dir", long = "spool-dir", env = "KERF_SPOOL_DIR", value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Most bytes that it takes [default: 268435456]
-    #[arg(long = "spool-bytes", env = "KERF_SPOOL_BYTES", value_name = "BYTES")]
+    #[arg(
+        id = "spool-bytes",
+        long = "spool-bytes",
+        env = "KERF_SPOOL_BYTES",
+        value_name = "BYTES"
+    )]
     pub bytes: Option<u64>,
     /// What happens to a new frame when it is full [default: refuse-new]
-    #[arg(long = "spool-when-full", env = "KERF_SPOOL_WHEN_FULL", value_name = "POLICY")]
+    #[arg(
+        id = "spool-when-full",
+        long = "spool-when-full",
+        env = "KERF_SPOOL_WHEN_FULL",
+        value_name = "POLICY"
+    )]
     pub when_full: Option<WhenFull>,
 }
 

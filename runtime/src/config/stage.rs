@@ -13,16 +13,16 @@ use super::overlay;
 #[command(next_help_heading = "Stage")]
 pub struct StageConfig {
     /// The bundle's folder
-    #[arg(long, env = "KERF_BUNDLE", value_name = "DIR")]
+    #[arg(id = "stage-bundle", long = "bundle", env = "KERF_BUNDLE", value_name = "DIR")]
     pub bundle: Option<PathBuf>,
     /// Which part of the bundle to run, counted from 0
-    #[arg(long, env = "KERF_PART", value_name = "N")]
+    #[arg(id = "stage-part", long = "part", env = "KERF_PART", value_name = "N")]
     pub part: Option<usize>,
     /// This device's name: letters, digits, `-`, `_` and `.` [default: the host's name]
-    #[arg(long, env = "KERF_DEVICE", value_name = "NAME")]
+    #[arg(id = "stage-device", long = "device", env = "KERF_DEVICE", value_name = "NAME")]
     pub device: Option<String>,
     /// Where part 0 takes its inputs from: an image or tensor file, or a folder of them
-    #[arg(long, env = "KERF_SOURCE", value_name = "PATH")]
+    #[arg(id = "stage-source", long = "source", env = "KERF_SOURCE", value_name = "PATH")]
     pub source: Option<PathBuf>,
 }
 

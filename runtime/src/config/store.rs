@@ -13,16 +13,31 @@ use super::overlay;
 #[command(next_help_heading = "Object store")]
 pub struct StoreConfig {
     /// `https://HOST:PORT` of an S3-compatible store, or `file:///DIR`
-    #[arg(long = "store", env = "KERF_STORE", value_name = "URL")]
+    #[arg(id = "store-url", long = "store", env = "KERF_STORE", value_name = "URL")]
     pub url: Option<String>,
     /// Bucket [default: kerf]
-    #[arg(long = "store-bucket", env = "KERF_STORE_BUCKET", value_name = "NAME")]
+    #[arg(
+        id = "store-bucket",
+        long = "store-bucket",
+        env = "KERF_STORE_BUCKET",
+        value_name = "NAME"
+    )]
     pub bucket: Option<String>,
     /// Region [default: us-east-1]
-    #[arg(long = "store-region", env = "KERF_STORE_REGION", value_name = "NAME")]
+    #[arg(
+        id = "store-region",
+        long = "store-region",
+        env = "KERF_STORE_REGION",
+        value_name = "NAME"
+    )]
     pub region: Option<String>,
     /// File with two lines: access key, secret key
-    #[arg(long = "store-keys-file", env = "KERF_STORE_KEYS_FILE", value_name = "FILE")]
+    #[arg(
+        id = "store-keys-file",
+        long = "store-keys-file",
+        env = "KERF_STORE_KEYS_FILE",
+        value_name = "FILE"
+    )]
     pub keys_file: Option<PathBuf>,
 }
 
