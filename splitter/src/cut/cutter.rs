@@ -1,0 +1,275 @@
+//! Decides for many sets of values of one graph whether they are legal cuts.
+
+use kerf_wire::limits::{MAX_NAME_BYTES, MAX_RANK, MAX_TENSORS};
+
+use super::{Cut, Illegal};
+use crate::graph::{Graph, Kind, NodeId, ValueId};
+
+/// Where a node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// Constant, or on the way to no output.
+    Nowhere,
+    Undecided,
+    Head,
+    Tail,
+}
+
+/// Makes cuts of one graph; keeps what they have in common.
+#[derive(Debug)]
+pub struct Cutter<'g> {
+    graph: &'g Graph,
+    /// Nodes that depend on an input and lead to an output.
+    useful: Vec<bool>,
+}
+
+impl<'g> Cutter<'g> {
+    /// For cuts of this graph.
+    pub fn new(graph: &'g Graph) -> Self {
+        let mut useful = vec![false; graph.nodes().len()];
+        for (index, node) in graph.nodes().iter().enumerate().rev() {
+            useful[index] = !node.is_constant
+                && node.makes().any(|v| {
+                    let value = graph.value(v);
+                    value.is_output || value.consumers.iter().any(|c| useful[c.index()])
+                });
+        }
+        Self { graph, useful }
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &'g Graph {
+        self.graph
+    }
+
+    /// The cut at these values.
+    ///
+    /// # Errors
+    /// When it is not legal.
+    pub fn cut(&self, at: &[ValueId]) -> Result<Cut, Illegal> {
+        let mut at = at.to_vec();
+        at.sort_unstable();
+        at.dedup();
+        self.may_be_cut(&at)?;
+        let sides = self.sides(&at)?;
+        self.nothing_is_missing(&at, &sides)?;
+        let tail_needs = |v: ValueId| {
+            self.graph
+                .value(v)
+                .consumers
+                .iter()
+                .any(|c| sides[c.index()] == Side::Tail)
+        };
+        if !sides.contains(&Side::Tail) {
+            return Err(Illegal::NothingBehind {
+                value: self.name(at[0]),
+            });
+        }
+        if let Some(idle) = at.iter().find(|v| !tail_needs(**v) && !self.graph.value(**v).is_output) {
+            return Err(Illegal::NotNeeded {
+                value: self.name(*idle),
+            });
+        }
+        at.retain(|v| tail_needs(*v));
+        if at.is_empty() {
+            return Err(Illegal::NothingBehind {
+                value: "the cut".to_owned(),
+            });
+        }
+        let crossing = self.crossing(&at, &sides, tail_needs);
+        self.is_carried(&crossing)?;
+        Ok(Cut {
+            at,
+            crossing,
+            head: sides.iter().map(|s| *s == Side::Head).collect(),
+        })
+    }
+
+    /// Every value that is a legal cut alone, in the graph's order; graph inputs (all of the work behind) left out.
+    pub fn singles(&self) -> Vec<Cut> {
+        self.graph
+            .value_ids()
+            .filter(|v| self.graph.value(*v).producer().is_some())
+            .filter_map(|v| self.cut(&[v]).ok())
+            .collect()
+    }
+
+    fn name(&self, value: ValueId) -> String {
+        self.graph.value(value).name.clone()
+    }
+
+    fn may_be_cut(&self, at: &[ValueId]) -> Result<(), Illegal> {
+        if at.is_empty() {
+            return Err(Illegal::Empty);
+        }
+        for id in at {
+            let value = self.graph.value(*id);
+            if value.is_constant {
+                return Err(Illegal::Constant {
+                    value: value.name.clone(),
+                });
+            }
+            if !value.is_output && !value.consumers.iter().any(|c| self.useful[c.index()]) {
+                return Err(Illegal::NothingBehind {
+                    value: value.name.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn sides(&self, at: &[ValueId]) -> Result<Vec<Side>, Illegal> {
+        let undecided = |useful: &bool| if *useful { Side::Undecided } else { Side::Nowhere };
+        let mut sides: Vec<Side> = self.useful.iter().map(undecided).collect();
+        self.mark_before(at, &mut sides);
+        let crosses = self.marked(at);
+        let leads_behind = self.mark_behind(&crosses, &mut sides);
+        self.decide_rest(&crosses, &leads_behind, &mut sides)?;
+        Ok(sides)
+    }
+
+    fn marked(&self, at: &[ValueId]) -> Vec<bool> {
+        let mut marks = vec![false; self.graph.values().len()];
+        at.iter().for_each(|v| marks[v.index()] = true);
+        marks
+    }
+
+    /// What a crossing value depends on.
+    fn mark_before(&self, at: &[ValueId], sides: &mut [Side]) {
+        let mut open: Vec<NodeId> = at.iter().filter_map(|v| self.graph.value(*v).producer()).collect();
+        while let Some(id) = open.pop() {
+            if sides[id.index()] == Side::Head || self.graph.node(id).is_constant {
+                continue;
+            }
+            sides[id.index()] = Side::Head;
+            open.extend(
+                self.graph
+                    .node(id)
+                    .needs()
+                    .filter_map(|v| self.graph.value(v).producer()),
+            );
+        }
+    }
+
+    /// What depends on a crossing value and is not before. Gives the nodes from which such a node is reached.
+    fn mark_behind(&self, crosses: &[bool], sides: &mut [Side]) -> Vec<bool> {
+        let nodes = self.graph.nodes();
+        let mut depends = vec![false; nodes.len()];
+        for (index, node) in nodes.iter().enumerate() {
+            depends[index] = node
+                .needs()
+                .any(|v| crosses[v.index()] || self.graph.value(v).producer().is_some_and(|p| depends[p.index()]));
+            if depends[index] && sides[index] == Side::Undecided {
+                sides[index] = Side::Tail;
+            }
+        }
+        let mut leads = vec![false; nodes.len()];
+        for (index, node) in nodes.iter().enumerate().rev() {
+            leads[index] = sides[index] == Side::Tail
+                || (sides[index] == Side::Undecided
+                    && node
+                        .makes()
+                        .flat_map(|v| &self.graph.value(v).consumers)
+                        .any(|c| leads[c.index()]));
+        }
+        leads
+    }
+
+    /// Nodes on no path through the cut.
+    fn decide_rest(&self, crosses: &[bool], leads_behind: &[bool], sides: &mut [Side]) -> Result<(), Illegal> {
+        for (index, node) in self.graph.nodes().iter().enumerate() {
+            if sides[index] != Side::Undecided {
+                continue;
+            }
+            let outside = |v: &ValueId| !crosses[v.index()] && !self.graph.value(*v).is_constant;
+            let needs_head = node.needs().filter(outside).any(|v| self.is_of_head(v, sides));
+            if leads_behind[index] || !needs_head {
+                sides[index] = Side::Tail;
+                continue;
+            }
+            let made_behind = |v: &ValueId| {
+                let producer = self.graph.value(*v).producer();
+                producer.is_some_and(|p| sides[p.index()] == Side::Tail)
+            };
+            if let Some(back) = node.needs().find(made_behind) {
+                return Err(Illegal::FlowsBack {
+                    value: self.name(back),
+                    node: node.label(),
+                });
+            }
+            sides[index] = Side::Head;
+        }
+        Ok(())
+    }
+
+    /// Made before the cut, or a graph input that is used there.
+    fn is_of_head(&self, value: ValueId, sides: &[Side]) -> bool {
+        let value = self.graph.value(value);
+        match value.producer() {
+            Some(producer) => sides[producer.index()] == Side::Head,
+            None => value.consumers.iter().any(|c| sides[c.index()] == Side::Head),
+        }
+    }
+
+    fn nothing_is_missing(&self, at: &[ValueId], sides: &[Side]) -> Result<(), Illegal> {
+        let crosses = self.marked(at);
+        for (index, node) in self.graph.nodes().iter().enumerate() {
+            if sides[index] != Side::Tail {
+                continue;
+            }
+            let missing = node
+                .needs()
+                .find(|v| !crosses[v.index()] && !self.graph.value(*v).is_constant && self.is_of_head(*v, sides));
+            if let Some(missing) = missing {
+                return Err(Illegal::Missing {
+                    value: self.name(missing),
+                    node: node.label(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn crossing(&self, at: &[ValueId], sides: &[Side], tail_needs: impl Fn(ValueId) -> bool) -> Vec<ValueId> {
+        let passes = |v: &ValueId| {
+            let value = self.graph.value(*v);
+            match value.producer() {
+                Some(producer) => value.is_output && sides[producer.index()] == Side::Head,
+                None => !value.is_constant && (value.is_output || tail_needs(*v)),
+            }
+        };
+        let outputs = self.graph.outputs().iter().copied().filter(passes);
+        let inputs = self.graph.inputs().iter().copied().filter(passes);
+        let mut crossing: Vec<ValueId> = at.iter().copied().chain(outputs).chain(inputs).collect();
+        crossing.sort_unstable();
+        crossing.dedup();
+        crossing
+    }
+
+    fn is_carried(&self, crossing: &[ValueId]) -> Result<(), Illegal> {
+        if crossing.len() > MAX_TENSORS {
+            return Err(Illegal::TooMany { got: crossing.len() });
+        }
+        for id in crossing {
+            let value = self.graph.value(*id);
+            let why = match (value.kind, &value.shape) {
+                (Kind::Other(kind), _) => format!("it is a {kind}, and frames carry tensors"),
+                (Kind::Unknown, _) => "its element type is not known; store value_info in the model".to_owned(),
+                (Kind::Tensor(element), _) if element.wire().is_none() => format!("frames carry no {element}"),
+                (_, None) => "its number of dimensions is not known; store value_info in the model".to_owned(),
+                (_, Some(shape)) if shape.len() > MAX_RANK => {
+                    format!("it has {} dimensions, frames carry {MAX_RANK}", shape.len())
+                }
+                _ if value.name.len() > MAX_NAME_BYTES => {
+                    format!("its name has {} bytes, frames carry {MAX_NAME_BYTES}", value.name.len())
+                }
+                _ => continue,
+            };
+            return Err(Illegal::NotCarried {
+                value: value.name.clone(),
+                why,
+            });
+        }
+        Ok(())
+    }
+}

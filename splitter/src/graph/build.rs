@@ -1,0 +1,292 @@
+//! From a model's lists to a graph: names to ids, topological order, who depends on an input.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use super::names::captured;
+use super::shapes::Facts;
+use super::{Graph, Kind, Node, NodeId, Origin, Value, ValueId, cost};
+use crate::onnx::proto::NodeProto;
+use crate::onnx::{Model, ReadError};
+
+/// Operators that give something else at each run: never copied, never folded.
+const RANDOM: [&str; 6] = [
+    "RandomNormal",
+    "RandomUniform",
+    "RandomNormalLike",
+    "RandomUniformLike",
+    "Multinomial",
+    "Bernoulli",
+];
+
+impl Graph {
+    /// Builds the graph of a model and checks that it holds together; `facts` say what its values are.
+    ///
+    /// # Errors
+    /// When a name is made twice or by nothing, or nodes need each other in a circle.
+    pub fn build(model: &Model, facts: &Facts) -> Result<Self, ReadError> {
+        let mut build = Build::new(model, facts);
+        build.sources()?;
+        let order = build.topological_order()?;
+        build.nodes(&order)?;
+        build.outputs()?;
+        let mut graph = build.graph;
+        connect(&mut graph);
+        cost::count(&mut graph, model);
+        graph.warnings.extend(without_parameters(&graph));
+        Ok(graph)
+    }
+}
+
+struct Build<'a> {
+    model: &'a Model,
+    facts: &'a Facts,
+    /// What each node's bodies capture, by the node's index in the model.
+    captured: Vec<Vec<String>>,
+    graph: Graph,
+}
+
+fn invalid<T>(text: String) -> Result<T, ReadError> {
+    Err(ReadError::Invalid(text))
+}
+
+impl<'a> Build<'a> {
+    fn new(model: &'a Model, facts: &'a Facts) -> Self {
+        Self {
+            model,
+            facts,
+            captured: model
+                .nodes
+                .iter()
+                .map(|n| captured(&n.proto).into_iter().collect())
+                .collect(),
+            graph: Graph {
+                nodes: Vec::new(),
+                values: Vec::new(),
+                inputs: Vec::new(),
+                outputs: Vec::new(),
+                by_name: HashMap::new(),
+                warnings: facts.warnings.clone(),
+            },
+        }
+    }
+
+    fn value(&mut self, name: &str, origin: Origin, is_constant: bool) -> Result<ValueId, ReadError> {
+        let id = ValueId(u32::try_from(self.graph.values.len()).unwrap_or(u32::MAX));
+        if self.graph.by_name.insert(name.to_owned(), id).is_some() {
+            return invalid(format!("value {name:?} is made twice"));
+        }
+        let fact = self.facts.of(name);
+        self.graph.values.push(Value {
+            name: name.to_owned(),
+            origin,
+            consumers: Vec::new(),
+            is_constant,
+            is_output: false,
+            kind: fact.map_or(Kind::Unknown, |f| f.kind),
+            shape: fact.and_then(|f| f.shape.clone()),
+            assumed: fact.and_then(|f| f.assumed.clone()),
+        });
+        Ok(id)
+    }
+
+    /// Graph inputs and initialisers.
+    fn sources(&mut self) -> Result<(), ReadError> {
+        let model = self.model;
+        let sparse_name = |index: usize| {
+            model
+                .sparse
+                .get(index)
+                .and_then(|s| s.proto.values.as_ref())
+                .map_or("", |v| v.name())
+        };
+        let constant: std::collections::HashSet<&str> = model
+            .initialisers
+            .iter()
+            .map(|i| i.name())
+            .chain((0..model.sparse.len()).map(sparse_name))
+            .collect();
+        for (index, input) in model.inputs.iter().enumerate() {
+            let name = input.proto.name();
+            if name.is_empty() {
+                return invalid("a graph input has no name".to_owned());
+            }
+            if !constant.contains(name) {
+                let id = self.value(name, Origin::Input(index), false)?;
+                self.graph.inputs.push(id);
+            }
+        }
+        for (index, initialiser) in model.initialisers.iter().enumerate() {
+            if initialiser.name().is_empty() {
+                return invalid("an initialiser has no name".to_owned());
+            }
+            self.value(initialiser.name(), Origin::Initialiser(index), true)?;
+        }
+        for index in 0..model.sparse.len() {
+            self.value(sparse_name(index), Origin::Sparse(index), true)?;
+        }
+        Ok(())
+    }
+
+    /// Kahn's algorithm; among the nodes that are ready, the file's order.
+    fn topological_order(&self) -> Result<Vec<usize>, ReadError> {
+        let nodes = &self.model.nodes;
+        let mut maker: HashMap<&str, usize> = HashMap::new();
+        for (index, node) in nodes.iter().enumerate() {
+            if node.proto.op_type().is_empty() {
+                return invalid(format!("node {index} ({:?}) has no operator", node.proto.name()));
+            }
+            for name in node.proto.output.iter().filter(|n| !n.is_empty()) {
+                if maker.insert(name, index).is_some() {
+                    return invalid(format!("value {name:?} is made twice"));
+                }
+            }
+        }
+        let mut waits = vec![0_u32; nodes.len()];
+        let mut unlocks: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
+        for (index, node) in nodes.iter().enumerate() {
+            for name in self.needs(index) {
+                if let Some(from) = maker.get(name) {
+                    waits[index] += 1;
+                    unlocks[*from].push(index);
+                } else if !self.graph.by_name.contains_key(name) {
+                    let node = label(&node.proto, index);
+                    return invalid(format!("node {node} needs value {name:?}, which nothing makes"));
+                }
+            }
+        }
+        let mut ready: BinaryHeap<Reverse<usize>> = (0..nodes.len()).filter(|i| waits[*i] == 0).map(Reverse).collect();
+        let mut order = Vec::with_capacity(nodes.len());
+        while let Some(Reverse(index)) = ready.pop() {
+            order.push(index);
+            for next in &unlocks[index] {
+                waits[*next] -= 1;
+                if waits[*next] == 0 {
+                    ready.push(Reverse(*next));
+                }
+            }
+        }
+        match (0..nodes.len()).find(|i| waits[*i] > 0) {
+            Some(stuck) => invalid(format!(
+                "nodes need each other in a circle, node {} among them or behind them",
+                label(&nodes[stuck].proto, stuck)
+            )),
+            None => Ok(order),
+        }
+    }
+
+    fn needs(&self, index: usize) -> impl Iterator<Item = &str> {
+        let inputs = self.model.nodes[index].proto.input.iter();
+        inputs
+            .chain(&self.captured[index])
+            .map(String::as_str)
+            .filter(|n| !n.is_empty())
+    }
+
+    fn nodes(&mut self, order: &[usize]) -> Result<(), ReadError> {
+        for index in order {
+            let proto = &self.model.nodes[*index].proto;
+            let id = NodeId(u32::try_from(self.graph.nodes.len()).unwrap_or(u32::MAX));
+            let find = |graph: &Graph, name: &String| if name.is_empty() { None } else { graph.find(name) };
+            let inputs: Vec<_> = proto.input.iter().map(|name| find(&self.graph, name)).collect();
+            let captured: Vec<_> = self.captured[*index]
+                .iter()
+                .filter_map(|n| self.graph.find(n))
+                .collect();
+            let depends = inputs
+                .iter()
+                .flatten()
+                .chain(&captured)
+                .any(|v| !self.graph.value(*v).is_constant);
+            let is_constant = !depends && !RANDOM.contains(&proto.op_type());
+            let mut outputs = Vec::with_capacity(proto.output.len());
+            for name in &proto.output {
+                outputs.push(match name.as_str() {
+                    "" => None,
+                    name => Some(self.value(name, Origin::Node(id), is_constant)?),
+                });
+            }
+            self.graph.nodes.push(Node {
+                name: proto.name().to_owned(),
+                op: proto.op_type().to_owned(),
+                domain: match proto.domain() {
+                    "ai.onnx" => String::new(),
+                    domain => domain.to_owned(),
+                },
+                index: *index,
+                inputs,
+                captured,
+                outputs,
+                is_constant,
+                params: 0,
+                macs: None,
+            });
+        }
+        Ok(())
+    }
+
+    fn outputs(&mut self) -> Result<(), ReadError> {
+        if self.model.outputs.is_empty() {
+            return invalid("the graph has no output".to_owned());
+        }
+        for output in &self.model.outputs {
+            let name = output.proto.name();
+            let Some(id) = self.graph.find(name) else {
+                return invalid(format!("graph output {name:?} is made by nothing"));
+            };
+            if std::mem::replace(&mut self.graph.values[id.index()].is_output, true) {
+                return invalid(format!("graph output {name:?} is listed twice"));
+            }
+            self.graph.outputs.push(id);
+        }
+        Ok(())
+    }
+}
+
+fn label(proto: &NodeProto, index: usize) -> String {
+    format!("{index} ({} {:?})", proto.op_type(), proto.name())
+}
+
+/// Fills in who needs each value.
+fn connect(graph: &mut Graph) {
+    for index in 0..graph.nodes.len() {
+        let id = NodeId(u32::try_from(index).unwrap_or(u32::MAX));
+        let needs: Vec<ValueId> = graph.nodes[index].needs().collect();
+        for value in needs {
+            let consumers = &mut graph.values[value.index()].consumers;
+            if consumers.last() != Some(&id) {
+                consumers.push(id);
+            }
+        }
+    }
+}
+
+/// PyTorch's `export_params=False` leaves the weights as graph inputs: recognised by where they are used.
+fn without_parameters(graph: &Graph) -> Option<String> {
+    const WEIGHTED: [&str; 5] = ["Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization"];
+    let weights: Vec<&str> = graph
+        .inputs
+        .iter()
+        .filter(|id| {
+            let value = graph.value(**id);
+            let second = |node: &NodeId| {
+                let node = graph.node(*node);
+                WEIGHTED.contains(&node.op.as_str())
+                    && node.inputs.iter().skip(1).any(|i| *i == Some(**id))
+                    && node.inputs.first() != Some(&Some(**id))
+            };
+            !value.consumers.is_empty() && value.consumers.iter().all(second)
+        })
+        .map(|id| graph.value(*id).name.as_str())
+        .collect();
+    let layers = graph.nodes.iter().filter(|n| WEIGHTED.contains(&n.op.as_str())).count();
+    if weights.len() < 2 || weights.len() < layers {
+        return None;
+    }
+    Some(format!(
+        "this model was exported without its parameters (PyTorch: export_params=False): {} of its inputs are weights, \
+         e.g. {:?}; export it with them",
+        weights.len(),
+        weights.first().copied().unwrap_or_default()
+    ))
+}
