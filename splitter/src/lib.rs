@@ -4,6 +4,11 @@
 //! Must not know, along that road: the runtime. Only `profile`, `verify` and the commands use it.
 //! Start at [`onnx`].
 
+pub mod commands;
+pub mod cut;
+pub mod exit;
+pub mod graph;
+pub mod limits;
 pub mod onnx;
 pub mod plan;
 pub mod quantize;

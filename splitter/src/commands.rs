@@ -1,0 +1,84 @@
+//! The command line: one file a sub-command, each with its arguments and `run`.
+//!
+//! Owns: arguments, what is printed where. Must not know: how anything is done. Start at [`run`].
+//! stdout is data, stderr is log; a sub-command gives a [`Failure`], which has its exit code.
+
+pub mod layers;
+
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::exit::{Exit, Failure};
+use crate::graph::shapes::{Facts, Symbols};
+use crate::graph::{Graph, ValueId, nearest_names};
+use crate::onnx::Model;
+
+/// kerf cuts a neural network where the cut pays, and proves that the parts equal the whole.
+#[derive(Debug, clap::Parser)]
+#[command(name = "kerf", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The sub-commands.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List every value of a model: operator, shape, bytes, parameters, MACs, and whether a cut there is legal.
+    Layers(layers::Args),
+}
+
+/// Runs a sub-command.
+///
+/// # Errors
+/// What went wrong, with its exit code.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Layers(args) => layers::run(&args),
+    }
+}
+
+/// Reads a model and builds its graph; what a person should know of it goes to the log.
+pub(crate) fn read_graph(path: &Path, symbols: &Symbols) -> Result<(Model, Graph), Failure> {
+    let doing = format!("reading {}", path.display());
+    let model = Model::read(path).map_err(|e| Failure::from(e).context(doing.clone()))?;
+    let facts = Facts::stored(&model, symbols);
+    let graph = Graph::build(&model, &facts).map_err(|e| Failure::from(e).context(doing))?;
+    for warning in graph.warnings() {
+        log::warn!("{warning}");
+    }
+    Ok((model, graph))
+}
+
+/// The values of these names; a wrong one ends with exit code 2 and the nearest names.
+pub(crate) fn find_values(graph: &Graph, names: &[String]) -> Result<Vec<ValueId>, Failure> {
+    names.iter().map(|name| find_value(graph, name)).collect()
+}
+
+fn find_value(graph: &Graph, name: &str) -> Result<ValueId, Failure> {
+    graph.find(name).ok_or_else(|| {
+        let nearest = nearest_names(graph, name, 3);
+        let hint = match nearest.as_slice() {
+            [] => "`kerf layers MODEL` lists all".to_owned(),
+            names => format!("did you mean {}?", names.join(", ")),
+        };
+        Failure::usage(format!("no value {name:?} in this model; {hint}"))
+    })
+}
+
+/// A number that stands for a symbolic dimension: `N=1`.
+pub(crate) fn parse_symbol(text: &str) -> Result<(String, u64), String> {
+    let (name, number) = text.split_once('=').ok_or("expected NAME=NUMBER, e.g. N=1")?;
+    let number = number.parse().map_err(|_| format!("{number:?} is no number"))?;
+    Ok((name.to_owned(), number))
+}
+
+/// Writes data to stdout; a reader that went away is no error.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(Exit::Bug, why)),
+        _ => Ok(()),
+    }
+}
