@@ -95,7 +95,7 @@ impl Work {
         let mut nodes = Vec::with_capacity(graph.node.len());
         for mut node in std::mem::take(&mut graph.node) {
             for attribute in &mut node.attribute {
-                for body in attribute.g.iter_mut().chain(&mut attribute.graphs) {
+                for body in attribute.g.as_deref_mut().into_iter().chain(&mut attribute.graphs) {
                     self.graph(body, Some(&constants), depth + 1)?;
                 }
             }

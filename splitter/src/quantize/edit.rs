@@ -53,7 +53,9 @@ impl Names {
 
 /// The bodies of a node (If, Loop, Scan).
 pub(super) fn bodies(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
-    node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs))
+    node.attribute
+        .iter()
+        .flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs))
 }
 
 /// How many places read each value: node inputs, bodies' captures, graph outputs (counted as readers too).
@@ -152,7 +154,7 @@ pub(super) fn sweep(graph: &mut GraphProto) {
 fn constant_tensor(node: &NodeProto) -> Option<TensorProto> {
     let attribute = node.attribute.first().filter(|_| node.attribute.len() == 1)?;
     match attribute.name() {
-        "value" => attribute.t.clone(),
+        "value" => attribute.t.as_deref().cloned(),
         "value_float" => Some(from_floats("", &[], &[attribute.f?])),
         "value_floats" => Some(from_floats("", &[attribute.floats.len()], &attribute.floats)),
         "value_int" => Some(TensorProto {

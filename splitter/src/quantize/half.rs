@@ -147,7 +147,7 @@ impl Work {
         if matches!(attribute.name(), "to" | "dtype") && attribute.i == Some(DataType::Float as i64) {
             attribute.i = Some(DataType::Float16 as i64);
         }
-        for body in attribute.g.iter_mut().chain(&mut attribute.graphs) {
+        for body in attribute.g.as_deref_mut().into_iter().chain(&mut attribute.graphs) {
             self.graph(body, depth + 1)?;
         }
         Ok(())
@@ -205,7 +205,7 @@ fn rename_inputs(node: &mut NodeProto, renames: &HashMap<String, String>, depth:
     let bodies = node
         .attribute
         .iter_mut()
-        .flat_map(|a| a.g.iter_mut().chain(&mut a.graphs));
+        .flat_map(|a| a.g.as_deref_mut().into_iter().chain(&mut a.graphs));
     for body in bodies {
         body.node
             .iter_mut()
