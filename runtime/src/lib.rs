@@ -13,6 +13,7 @@ pub mod limits;
 pub mod logging;
 pub mod object;
 pub mod source;
+pub mod stage;
 pub mod step;
 pub mod storage;
 pub mod tensor;

@@ -1,0 +1,168 @@
+//! What was answered already: repeats of a frame get the stored answer.
+//!
+//! Owns: the memory of answers and of delivered ids, and its bounds. Must not know: where repeats come from.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use bytes::Bytes;
+use kerf_wire::{DeviceId, FrameId};
+
+/// Most bytes of stored answers; an older repeat is simply run again, which gives the same answer under the same id.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// What an entry takes besides its answer, roughly: the id twice, the maps' own space.
+const ENTRY_BYTES: usize = 256;
+
+/// A stage's answer to one frame: what it publishes again when the frame comes again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAnswer {
+    /// The result's JSON.
+    pub result: Bytes,
+    /// The sealed receipt.
+    pub receipt: Bytes,
+}
+
+impl StoredAnswer {
+    fn bytes(&self) -> usize {
+        self.result.len() + self.receipt.len() + ENTRY_BYTES
+    }
+}
+
+/// The latest answers, bounded by bytes.
+#[derive(Debug, Default)]
+pub struct Answers {
+    by_id: HashMap<FrameId, StoredAnswer>,
+    order: VecDeque<FrameId>,
+    bytes: usize,
+}
+
+impl Answers {
+    /// The answer given to this frame, as far as it is remembered.
+    pub fn find(&self, id: &FrameId) -> Option<&StoredAnswer> {
+        self.by_id.get(id)
+    }
+
+    /// Remembers an answer, forgetting the oldest beyond the bound.
+    pub fn store(&mut self, id: FrameId, answer: StoredAnswer) {
+        self.bytes += answer.bytes();
+        if let Some(before) = self.by_id.insert(id.clone(), answer) {
+            self.bytes -= before.bytes();
+        } else {
+            self.order.push_back(id);
+        }
+        while self.bytes > MAX_ANSWER_BYTES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.bytes -= self.by_id.remove(&oldest).map_or(0, |a| a.bytes());
+        }
+    }
+}
+
+/// Most boots and most ranges that are remembered; far beyond a fleet's, and the bound of memory: about 64 MiB.
+const MAX_RANGES: usize = 500_000;
+
+/// Ids that were delivered, as ranges of sequences: a device that loses nothing costs one range, however long it runs.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    /// For each device and boot: first sequence → last sequence of each range.
+    boots: HashMap<(DeviceId, u64), BTreeMap<u64, u64>>,
+    ranges: usize,
+}
+
+impl Delivered {
+    /// Notes an id; true when it is new. None when the memory's bound is reached and the id can be neither.
+    pub fn note(&mut self, id: &FrameId) -> Option<bool> {
+        let key = (id.device.clone(), id.boot);
+        let ranges = self.boots.entry(key).or_default();
+        let sequence = id.sequence;
+        let before = ranges
+            .range(..=sequence)
+            .next_back()
+            .map(|(&first, &last)| (first, last));
+        if before.is_some_and(|(_, last)| last >= sequence) {
+            return Some(false);
+        }
+        let joins_before = before.filter(|&(_, last)| last.checked_add(1) == Some(sequence));
+        let behind = sequence.checked_add(1).and_then(|next| ranges.remove(&next));
+        if joins_before.is_none() && behind.is_none() && self.ranges >= MAX_RANGES {
+            return None;
+        }
+        let first = joins_before.map_or(sequence, |(first, _)| first);
+        ranges.insert(first, behind.unwrap_or(sequence));
+        self.ranges = match (joins_before.is_some(), behind.is_some()) {
+            (false, false) => self.ranges + 1,
+            (true, true) => self.ranges - 1,
+            _ => self.ranges,
+        };
+        Some(true)
+    }
+
+    /// True when the id was noted before.
+    pub fn contains(&self, id: &FrameId) -> bool {
+        let key = (id.device.clone(), id.boot);
+        let ranges = self.boots.get(&key);
+        let before = ranges.and_then(|r| r.range(..=id.sequence).next_back());
+        before.is_some_and(|(_, &last)| last >= id.sequence)
+    }
+
+    /// Ranges in memory.
+    pub fn ranges(&self) -> usize {
+        self.ranges
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests say what failed by panicking")]
+    use super::*;
+    use std::collections::HashSet;
+
+    fn id(device: &str, sequence: u64) -> FrameId {
+        FrameId {
+            device: DeviceId::new(device).unwrap(),
+            boot: 1,
+            sequence,
+        }
+    }
+
+    #[test]
+    fn a_shuffled_stream_with_repeats_is_delivered_once_and_ends_as_one_range() {
+        // A full-period generator modulo 2^12 visits each sequence once, out of order.
+        let mut delivered = Delivered::default();
+        let mut known = HashSet::new();
+        let mut x = 1_u64;
+        for _ in 0..4096 {
+            x = (x * 1_664_525 + 1_013_904_223) % 4096;
+            for repeat in 0..=(x % 4) {
+                let new = delivered.note(&id("a", x)).unwrap();
+                assert_eq!(new, known.insert(x), "sequence {x}, repeat {repeat}");
+            }
+        }
+        assert_eq!(known.len(), 4096);
+        assert_eq!(delivered.ranges(), 1);
+        assert!(delivered.contains(&id("a", 0)) && !delivered.contains(&id("b", 0)));
+    }
+
+    #[test]
+    fn the_last_sequence_of_all_does_not_overflow() {
+        let mut delivered = Delivered::default();
+        assert_eq!(delivered.note(&id("a", u64::MAX)), Some(true));
+        assert_eq!(delivered.note(&id("a", u64::MAX - 1)), Some(true));
+        assert_eq!(delivered.note(&id("a", u64::MAX)), Some(false));
+        assert_eq!(delivered.ranges(), 1);
+    }
+
+    #[test]
+    fn answers_are_bounded_by_their_bytes() {
+        let mut answers = Answers::default();
+        let large = StoredAnswer {
+            result: Bytes::from(vec![0; MAX_ANSWER_BYTES / 4]),
+            receipt: Bytes::new(),
+        };
+        for sequence in 0..10 {
+            answers.store(id("a", sequence), large.clone());
+        }
+        assert!(answers.find(&id("a", 0)).is_none());
+        assert!(answers.find(&id("a", 9)).is_some());
+        assert!(answers.bytes <= MAX_ANSWER_BYTES);
+    }
+}

@@ -1,0 +1,107 @@
+//! The stage that accepts inputs: runs part 0, keeps each frame until its receipt, sends it again where none comes.
+//!
+//! Owns: the two threads of a head and what passes between them. Must not know: engines, packets, disks.
+//! One thread makes frames ([`make`]); the other ([`link`]) accepts, sends, and takes receipts, so that neither a slow
+//! disk nor a dead network stops the engine before the keep is full.
+
+mod link;
+mod make;
+
+use kerf_wire::{DeviceId, FrameId, InferenceResult};
+use serde::Serialize;
+
+use super::keep::Keep;
+use super::{Crossing, Part, handoff};
+use crate::broker::topics::Topics;
+use crate::broker::{Broker, BrokerError};
+use crate::source::Source;
+
+/// What a head needs to know.
+#[derive(Debug, Clone)]
+pub struct HeadConfig {
+    /// Its name: the first part of every frame's id.
+    pub device: DeviceId,
+    /// Where it writes and reads.
+    pub topics: Topics,
+    /// The model, and the cut behind its part.
+    pub crossing: Crossing,
+    /// Waits for each frame's result too, not for its receipt alone.
+    pub results: bool,
+}
+
+/// An answered frame, as the head prints it: the result, and what only the head knows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Answer {
+    /// What the input was called; missing where the head was restarted since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// Bytes of the sealed frame.
+    pub frame_bytes: usize,
+    /// Times that it was sent.
+    pub sends: u32,
+    /// (receipt − send on the head's clock) − the time away; missing where it was sent more than once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer_ms: Option<f64>,
+    /// The result.
+    #[serde(flatten)]
+    pub result: InferenceResult,
+}
+
+/// What a head did until its source ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Frames accepted, those found in the keep at the start not counted.
+    pub accepted: u64,
+    /// Frames answered.
+    pub answered: u64,
+    /// Frames that the last stage refused.
+    pub refused: u64,
+    /// Inputs that could not be read or run.
+    pub failed: u64,
+    /// Frames dropped unanswered, by the keep's policy.
+    pub dropped: u64,
+    /// Times that a frame was sent again.
+    pub resent: u64,
+}
+
+/// Subscribes to what the head waits for. Before [`run`], so that a refusal is told at the start.
+///
+/// # Errors
+/// When the broker is not reachable or refuses.
+pub fn subscribe(broker: &mut dyn Broker, config: &HeadConfig) -> Result<(), BrokerError> {
+    broker.subscribe(&config.topics.receipt(&config.device))?;
+    if config.results {
+        broker.subscribe(&config.topics.result(&config.device))?;
+    }
+    Ok(())
+}
+
+/// Runs until the source has ended and every frame is answered; a source without an end runs for ever.
+///
+/// `answered` gets each result once, in the order of the answers; none where results are not waited for.
+pub fn run(
+    source: &mut dyn Source,
+    part: &mut dyn Part,
+    broker: Box<dyn Broker>,
+    keep: Box<dyn Keep>,
+    config: &HeadConfig,
+    answered: &mut (dyn FnMut(Answer) + Send),
+) -> Summary {
+    let (writer, reader) = handoff::handoff();
+    let waker = broker.waker();
+    let (boot, first) = (keep.boot(), keep.next_sequence());
+    std::thread::scope(|scope| {
+        let link = scope.spawn(|| link::Link::new(broker, keep, reader, config, answered).run());
+        let id = |sequence| FrameId {
+            device: config.device.clone(),
+            boot,
+            sequence,
+        };
+        let failed = make::Maker::new(part, config.crossing, first).run(source, id, &writer, &waker);
+        drop(writer);
+        waker.wake();
+        let mut summary = link.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        summary.failed = failed;
+        summary
+    })
+}

@@ -1,0 +1,97 @@
+//! What a stage makes of a frame: the next frame, or the answer.
+//!
+//! Owns: hops, times and the result's document. Must not know: links.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use kerf_wire::result::HopTimes;
+use kerf_wire::{Frame, FrameBuilder, Hop, InferenceResult, Outcome, Receipt};
+
+use super::{Refusal, elapsed_us};
+use crate::broker::Message;
+use crate::broker::topics::Topics;
+use crate::stage::dedupe::StoredAnswer;
+use crate::stage::{Answerer, Crossing, micros};
+use crate::step::Leaving;
+
+/// A frame that has run.
+pub(super) struct Ran<'a> {
+    pub(super) frame: &'a Frame<'a>,
+    pub(super) leaving: &'a Leaving<'a>,
+    pub(super) hop: Hop,
+    pub(super) backend: Option<&'static str>,
+    /// When its delivery arrived.
+    pub(super) at: Instant,
+}
+
+/// The frame for the next stage, under the same id.
+pub(super) fn forward(
+    builder: &mut FrameBuilder,
+    frame: &Frame<'_>,
+    leaving: &Leaving<'_>,
+    mut hop: Hop,
+    onward: Crossing,
+    topics: &Topics,
+) -> Result<Message, Refusal> {
+    let begun = Instant::now();
+    builder.clear();
+    for (_, tensor) in &leaving.values {
+        builder.push_raw(tensor)?;
+    }
+    hop.encode_us = micros(begun.elapsed());
+    let mut hops = frame.header.hops.to_vec();
+    hops.push(hop);
+    let id = frame.header.id.clone();
+    let topic = topics.frames(&id.device, &onward.model, &onward.cut);
+    let sealed = builder.seal(id, onward.model, onward.cut, &hops)?;
+    Ok(Message::new(topic, Bytes::copy_from_slice(sealed)))
+}
+
+/// The result and its receipt.
+pub(super) fn answer(ran: &Ran<'_>, answerer: &dyn Answerer, warnings: &[String]) -> Result<StoredAnswer, Refusal> {
+    let begun = Instant::now();
+    let (top, outputs) = answerer.answer(&ran.leaving.values);
+    let mut hop = ran.hop;
+    hop.encode_us = micros(begun.elapsed());
+    let header = &ran.frame.header;
+    let mut times: Vec<HopTimes> = header.hops.iter().map(|h| hop_times(h, None)).collect();
+    times.push(hop_times(&hop, ran.backend));
+    let result = InferenceResult {
+        frame: header.id.to_string(),
+        model: header.model,
+        top,
+        outputs,
+        exit: None,
+        hops: times,
+        warnings: warnings.to_vec(),
+        error: None,
+    };
+    // The head's own hop is not away; those between it and this stage are.
+    let between: u64 = header.hops.iter().skip(1).map(busy_us).sum();
+    let receipt = Receipt {
+        id: header.id.clone(),
+        outcome: Outcome::Answered,
+        away_us: between.saturating_add(elapsed_us(ran.at)),
+    };
+    Ok(StoredAnswer {
+        result: Bytes::from(serde_json::to_vec(&result)?),
+        receipt: Bytes::from(receipt.to_vec()?),
+    })
+}
+
+/// What one stage did to a frame, µs.
+fn busy_us(hop: &Hop) -> u64 {
+    u64::from(hop.decode_us) + u64::from(hop.run_us) + u64::from(hop.encode_us)
+}
+
+fn hop_times(hop: &Hop, backend: Option<&str>) -> HopTimes {
+    let ms = |us: u32| f64::from(us) / 1e3;
+    HopTimes {
+        part: hop.part,
+        backend: backend.map(str::to_owned),
+        decode_ms: ms(hop.decode_us),
+        run_ms: ms(hop.run_us),
+        encode_ms: ms(hop.encode_us),
+    }
+}
