@@ -94,7 +94,7 @@ fn a_cut_that_pays_is_named_with_its_gain() {
         [
             (Baseline::EdgeOnly, 101.0),
             (Baseline::CloudRaw, 1.0 + 4_800.0 + 2.0 + 10.0),
-            (Baseline::CloudPhoto, 400.0 + 2.0 + 10.1),
+            (Baseline::CloudPhoto, 412.1),
             (Baseline::SmallestValue, 80.0),
             (Baseline::BestSingle, 80.0),
         ]

@@ -78,28 +78,28 @@ impl Goal {
     }
 
     fn transfer(self, case: &Case, link: usize, bytes: u64) -> f64 {
-        let line = &case.links[link];
+        let wire = &case.links[link];
         match self {
-            Self::Latency | Self::Throughput => line.transfer_ms(bytes),
-            Self::Energy if link == 0 => line.transfer_ms(bytes) * 1e-3 * line.send_watts,
-            Self::Energy => line.transfer_ms(bytes) * 1e-3 * case.tiers[0].idle_watts,
+            Self::Latency | Self::Throughput => wire.transfer_ms(bytes),
+            Self::Energy if link == 0 => wire.transfer_ms(bytes) * 1e-3 * wire.send_watts,
+            Self::Energy => wire.transfer_ms(bytes) * 1e-3 * case.tiers[0].idle_watts,
             Self::Bytes => bytes as f64,
-            Self::Money => bytes as f64 * 1e-9 * line.price_gb,
+            Self::Money => bytes as f64 * 1e-9 * wire.price_gb,
         }
     }
 
     /// What using a link and the machine behind it costs a frame.
     fn link(self, case: &Case, link: usize) -> f64 {
-        let line = &case.links[link];
+        let wire = &case.links[link];
         let start_ms = case.tiers[link + 1].start_ms;
-        let wait_ms = line.rtt_ms + line.frame_ms + start_ms;
+        let wait_ms = wire.rtt_ms + wire.frame_ms + start_ms;
         match self {
             Self::Latency => wait_ms,
             // A full pipeline does not wait for the way there and back.
-            Self::Throughput => line.frame_ms + start_ms,
+            Self::Throughput => wire.frame_ms + start_ms,
             Self::Energy => wait_ms * 1e-3 * case.tiers[0].idle_watts,
             Self::Bytes => 0.0,
-            Self::Money => line.price_frame + start_ms / 3.6e6 * case.tiers[link + 1].price_hour,
+            Self::Money => wire.price_frame + start_ms / 3.6e6 * case.tiers[link + 1].price_hour,
         }
     }
 
