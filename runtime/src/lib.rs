@@ -11,6 +11,7 @@ pub mod config;
 pub mod exit;
 pub mod limits;
 pub mod logging;
+pub mod measure;
 pub mod object;
 pub mod source;
 pub mod stage;

@@ -37,6 +37,8 @@ pub const RESULT_ELEMENTS: usize = 1024;
 /// Classes in a result.
 pub const RESULT_TOP: usize = 5;
 /// Most runs that `bench` makes.
-pub const MAX_BENCH_RUNS: usize = 1_000_000;
+pub const MAX_BENCH_RUNS: u32 = 1_000_000;
 /// Most threads that an engine may be told to use.
 pub const MAX_THREADS: usize = 1024;
+/// Fewest runs that a measurement counts: below, its interval says nothing.
+pub const MIN_MEASURED_RUNS: u32 = 6;

@@ -1,0 +1,37 @@
+//! What Linux says of this machine and this process; none where it does not say.
+
+use std::fs;
+
+/// Runnable processes a CPU in the last minute: load average ÷ CPUs.
+pub fn background_load() -> Option<f64> {
+    let text = fs::read_to_string("/proc/loadavg").ok()?;
+    let load: f64 = text.split_whitespace().next()?.parse().ok()?;
+    let cpus = std::thread::available_parallelism().ok()?;
+    Some(load / cpus.get() as f64)
+}
+
+/// The most memory that this process has held.
+pub fn peak_resident_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+/// Joules that the first CPU package has used since some moment, by RAPL; it starts again at a bound of its own.
+pub fn rapl_joules() -> Option<f64> {
+    let text = fs::read_to_string("/sys/class/powercap/intel-rapl:0/energy_uj").ok()?;
+    let microjoules: f64 = text.trim().parse().ok()?;
+    Some(microjoules * 1e-6)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn linux_says_memory_and_load() {
+        if cfg!(target_os = "linux") {
+            assert!(super::peak_resident_bytes() > Some(100_000));
+            assert!(super::background_load() >= Some(0.0));
+        }
+    }
+}
