@@ -9,6 +9,8 @@ pub mod broker;
 pub mod bundle;
 pub mod config;
 pub mod exit;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod limits;
 pub mod logging;
 pub mod measure;

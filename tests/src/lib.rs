@@ -10,6 +10,8 @@
     reason = "a test says what failed by panicking"
 )]
 
+pub mod http;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -50,11 +52,6 @@ pub fn kerf() -> Command {
 /// The `kerf-stage` program, ready for arguments.
 pub fn kerf_stage() -> Command {
     Command::new(program("KERF_STAGE_BIN", "kerf-stage"))
-}
-
-/// The program behind `cargo xtask`, ready for arguments.
-pub fn xtask() -> Command {
-    Command::new(program("KERF_XTASK_BIN", "xtask"))
 }
 
 /// The judges' Python (onnx, onnxruntime, numpy …), or none, said aloud; under `CI=true` it must be there.
