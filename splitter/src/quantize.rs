@@ -20,7 +20,7 @@ mod ranges;
 pub use dynamic::{Dynamic, dynamic};
 pub use half::half;
 pub use integer::Integer;
-pub use plan::{Static, StaticOptions};
+pub use plan::{Observed, Static, StaticOptions};
 pub use ranges::{Range, Ranges};
 
 /// What became of a model.

@@ -88,6 +88,15 @@ impl Affine {
         }
     }
 
+    /// The number that a byte stands for.
+    fn real(&self, byte: u8) -> f32 {
+        let integer = match self.kind {
+            Integer::Int8 => i32::from(i8::from_ne_bytes([byte])),
+            Integer::Uint8 => i32::from(byte),
+        };
+        (integer - self.zero_point) as f32 * self.scale
+    }
+
     fn byte(&self, real: f32) -> u8 {
         self.kind
             .byte((real / self.scale).round_ties_even() + self.zero_point as f32)
@@ -105,6 +114,22 @@ pub(super) struct QuantizedWeight {
     pub(super) bytes: Vec<u8>,
     /// One a channel; one in all where the weight is quantized per tensor.
     pub(super) channels: Vec<Affine>,
+    /// Neighbouring elements of one channel.
+    inner: usize,
+}
+
+impl QuantizedWeight {
+    /// What rounding did to each element of the weight that it was made from: `ŵ − w`.
+    pub(super) fn errors(&self, data: &[f32]) -> Vec<f32> {
+        let pairs = self.bytes.iter().zip(data).enumerate();
+        pairs
+            .map(|(index, (&byte, &value))| self.of(index).map_or(0.0, |affine| affine.real(byte) - value))
+            .collect()
+    }
+
+    fn of(&self, index: usize) -> Option<&Affine> {
+        self.channels.get((index / self.inner) % self.channels.len().max(1))
+    }
 }
 
 /// Quantizes `data` (row-major, `dims`), per channel of `axis` or per tensor; int8 symmetric, uint8 with a zero point.
@@ -148,7 +173,7 @@ pub(super) fn weight(
         .enumerate()
         .map(|(index, &value)| channels.get(channel_of(index)).map_or(0, |affine| affine.byte(value)))
         .collect();
-    QuantizedWeight { bytes, channels }
+    QuantizedWeight { bytes, channels, inner }
 }
 
 /// Quantizes a bias to 32 bits with the scale input × weight and a zero point of 0, as integer kernels add it.
@@ -172,23 +197,15 @@ pub(super) fn bias(data: &[f32], input_scale: f32, weight: &[Affine]) -> (Vec<i3
 mod tests {
     use super::*;
 
-    fn real(affine: &Affine, byte: u8) -> f32 {
-        let integer = match affine.kind {
-            Integer::Int8 => i32::from(i8::from_ne_bytes([byte])),
-            Integer::Uint8 => i32::from(byte),
-        };
-        (integer - affine.zero_point) as f32 * affine.scale
-    }
-
     #[test]
     fn zero_is_exact_and_every_value_is_within_half_a_step() {
         for kind in [Integer::Int8, Integer::Uint8] {
             for symmetric in [false, true] {
                 let affine = Affine::covering(Range { low: -0.37, high: 2.9 }, kind, symmetric);
-                assert!(real(&affine, affine.byte(0.0)).abs() < f32::EPSILON);
+                assert!(affine.real(affine.byte(0.0)).abs() < f32::EPSILON);
                 for step in 0..100_u8 {
                     let value = -0.37 + f32::from(step) * 0.0327;
-                    let error = (real(&affine, affine.byte(value)) - value).abs();
+                    let error = (affine.real(affine.byte(value)) - value).abs();
                     // Rounding the zero point may move the ends by another half step.
                     assert!(error <= affine.scale * 1.001, "{kind:?} {symmetric} {value}: {error}");
                 }

@@ -1,14 +1,16 @@
 //! Static quantization, first half: which nodes run on integers, and which values calibration must see.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::onnx::proto::tensor_proto::DataType;
+use crate::onnx::proto::tensor_shape_proto::{Dimension, dimension};
 use crate::onnx::proto::type_proto::{Tensor, Value};
-use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto};
+use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, TensorShapeProto, TypeProto, ValueInfoProto};
 
 use super::consts::Constants;
 use super::edit::{self, Names, graph_of, integer, is_standard, label};
 use super::integer::Integer;
+use super::ranges::Channels;
 use super::{Kept, QuantizeError, Quantized, Ranges, opset, qdq};
 
 /// How a model is quantized statically.
@@ -26,6 +28,15 @@ pub struct StaticOptions {
     pub percentile: f64,
     /// Nodes that stay in float, by name.
     pub keep_float: BTreeSet<String>,
+}
+
+/// A value that calibration must see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// The value; what [`Ranges::observe`] is told.
+    pub value: String,
+    /// The output that shows it, all elements in one row.
+    pub output: String,
 }
 
 /// What a node that runs on integers is.
@@ -51,7 +62,8 @@ pub struct Static {
     pub(super) fused: HashMap<usize, usize>,
     /// Values that become integers.
     pub(super) activations: BTreeSet<String>,
-    observed: Vec<String>,
+    observed: Vec<Observed>,
+    channels: BTreeMap<String, Channels>,
     kept: Vec<Kept>,
 }
 
@@ -85,13 +97,17 @@ impl Static {
             fused,
             activations,
             same_scale,
+            channels,
             kept,
             ..
         } = choice;
         let observed = activations
             .iter()
-            .filter(|v| !same_scale.contains(*v))
-            .cloned()
+            .filter(|value| !same_scale.contains(*value))
+            .map(|value| Observed {
+                value: value.clone(),
+                output: names.fresh(&format!("{value}_observed")),
+            })
             .collect();
         Ok(Self {
             model,
@@ -101,33 +117,32 @@ impl Static {
             fused,
             activations,
             observed,
+            channels,
             kept,
         })
     }
 
-    /// The values that calibration must see.
-    pub fn observed(&self) -> &[String] {
+    /// The values that calibration must see, and the outputs of [`Static::observed_model`] that show them.
+    pub fn observed(&self) -> &[Observed] {
         &self.observed
     }
 
-    /// The prepared float model with every observed value as an output, behind its own outputs. Graph inputs that are
-    /// observed are not among them: the caller has them.
+    /// Empty ranges that know which channel means the bias correction needs.
+    pub fn ranges(&self) -> Ranges {
+        Ranges::with_channels(self.channels.clone())
+    }
+
+    /// The prepared float model with an output more for every observed value, behind its own outputs.
     pub fn observed_model(&self) -> ModelProto {
         let mut model = self.model.clone();
         if let Some(graph) = &mut model.graph {
-            let there: HashSet<String> = graph
-                .input
-                .iter()
-                .chain(&graph.output)
-                .map(|v| v.name().to_owned())
-                .collect();
-            graph.value_info.clear();
-            graph.output.extend(
-                self.observed
-                    .iter()
-                    .filter(|v| !there.contains(*v))
-                    .map(|v| float_value(v)),
-            );
+            for observed in &self.observed {
+                // One row, so that the output's rank is known without inferring any shape.
+                let mut flat = edit::node("Flatten", &[&observed.value], &[&observed.output]);
+                flat.attribute.push(edit::integer_attribute("axis", 0));
+                graph.node.push(flat);
+                graph.output.push(row_of_floats(&observed.output));
+            }
         }
         model
     }
@@ -147,10 +162,19 @@ impl Static {
     }
 }
 
-fn float_value(name: &str) -> ValueInfoProto {
+/// `[1, n]` of 32-bit floats.
+fn row_of_floats(name: &str) -> ValueInfoProto {
+    let dimension = |value| Dimension {
+        value: Some(value),
+        ..Dimension::default()
+    };
+    let dim = vec![
+        dimension(dimension::Value::DimValue(1)),
+        dimension(dimension::Value::DimParam(format!("{name}_elements"))),
+    ];
     let tensor = Tensor {
         elem_type: Some(DataType::Float as i32),
-        shape: None,
+        shape: Some(TensorShapeProto { dim }),
     };
     ValueInfoProto {
         name: Some(name.to_owned()),
@@ -232,6 +256,7 @@ struct Choice {
     fused: HashMap<usize, usize>,
     activations: BTreeSet<String>,
     same_scale: HashSet<String>,
+    channels: BTreeMap<String, Channels>,
     kept: Vec<Kept>,
 }
 
@@ -257,6 +282,7 @@ impl Choice {
             fused: HashMap::new(),
             activations: BTreeSet::new(),
             same_scale: HashSet::new(),
+            channels: BTreeMap::new(),
             kept: Vec::new(),
         }
     }
@@ -324,6 +350,27 @@ impl Choice {
         (bounded && alone && output_is_free && scaled).then_some(before)
     }
 
+    /// The channels of a weighted node's input.
+    fn channels_read(&self, node: &NodeProto) -> Option<Channels> {
+        let dims = &self.constants.tensor(node.input.get(1)?)?.dims;
+        let dim = |axis: usize| dims.get(axis).and_then(|&d| usize::try_from(d).ok());
+        match node.op_type() {
+            "Conv" => {
+                let groups = usize::try_from(integer(node, "group", 1)).ok()?;
+                let count = dim(1)?.checked_mul(groups)?;
+                Some(Channels { count, last: false })
+            }
+            "Gemm" if integer(node, "transB", 0) != 0 => Some(Channels {
+                count: dim(1)?,
+                last: true,
+            }),
+            _ => Some(Channels {
+                count: dim(dims.len().checked_sub(2)?)?,
+                last: true,
+            }),
+        }
+    }
+
     fn role(&mut self, node: &NodeProto) -> Option<(Role, Vec<String>)> {
         let first = node.input.first()?.clone();
         let is_activation = |name: &String| self.floats.contains(name) && self.constants.tensor(name).is_none();
@@ -336,6 +383,9 @@ impl Choice {
                     let why = "its weight is not a constant of floats, or it has transA";
                     self.kept.push(Kept { node: label(node), why });
                     return None;
+                }
+                if let Some(channels) = self.channels_read(node) {
+                    self.channels.insert(first.clone(), channels);
                 }
                 Some((Role::Weighted, vec![first]))
             }

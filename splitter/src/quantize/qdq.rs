@@ -7,14 +7,17 @@
 
 use std::collections::HashMap;
 
-use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
 
 use super::consts::{Constants, from_floats, raw};
-use super::edit::{self, Names, graph_of, integer, is_standard};
-use super::integer::{Affine, Integer, bias, weight};
+use super::edit::{self, Names, graph_of, is_standard};
+use super::integer::{Affine, Integer};
 use super::plan::{Role, Static};
 use super::{QuantizeError, Ranges};
+
+mod weighted;
+
+use weighted::Weight;
 
 /// Element by element: reading the dequantized value lets engines fuse, and is right in every one.
 const ELEMENTWISE: &[&str] = &[
@@ -80,6 +83,7 @@ pub(super) fn rewrite(plan: Static, ranges: &Ranges) -> Result<ModelProto, Quant
     }
     let weights = (options.weights, options.per_channel);
     let mut work = Work {
+        ranges,
         names,
         weights,
         affines,
@@ -112,19 +116,20 @@ pub(super) fn rewrite(plan: Static, ranges: &Ranges) -> Result<ModelProto, Quant
     Ok(model)
 }
 
-struct Work {
+struct Work<'r> {
+    ranges: &'r Ranges,
     names: Names,
     weights: (Integer, bool),
     affines: HashMap<String, Affine>,
     constants: Constants<'static>,
     /// Value → its dequantized twin.
     pairs: HashMap<String, String>,
-    /// Weight → the name of its dequantized value, and its channels.
-    dequantized: HashMap<String, (String, Vec<Affine>)>,
+    /// Weights that were quantized already, by their old name.
+    dequantized: HashMap<String, Weight>,
     nodes: Vec<NodeProto>,
 }
 
-impl Work {
+impl Work<'_> {
     /// Relu and Clip nodes whose bounds the integers' own bounds reproduce: place → place of the node before.
     fn absorbed(&self, graph: &GraphProto, fused: &HashMap<usize, usize>) -> HashMap<usize, usize> {
         let within = |place: &usize| {
@@ -200,125 +205,5 @@ impl Work {
             &[&twin],
         ));
         self.pairs.insert(value.to_owned(), twin);
-    }
-
-    fn weighted(&mut self, graph: &mut GraphProto, node: &mut NodeProto, source: &str) -> Result<(), QuantizeError> {
-        let input_scale = self.affines.get(source).map_or(1.0, |a| a.scale);
-        let (Some(name), bias_name) = (node.input.get(1).cloned(), node.input.get(2).cloned()) else {
-            return Ok(());
-        };
-        let float_bias =
-            match bias_name.filter(|b| !b.is_empty() && (edit::float(node, "beta", 1.0) - 1.0).abs() < f32::EPSILON) {
-                Some(name) => self.constants.floats(&name)?.map(|floats| (name, floats)),
-                None => None,
-            };
-        if !self.dequantized.contains_key(&name) {
-            // A bias is added in 32 bits at scale input × weight: the weight's scale must be wide enough for it.
-            let least: Vec<f32> = float_bias
-                .iter()
-                .flat_map(|(_, b)| &b.data)
-                .map(|b| b.abs() / (input_scale * 1_073_741_824.0))
-                .collect();
-            self.weight(graph, node, &name, &least)?;
-        }
-        let Some((twin, channels)) = self.dequantized.get(&name).cloned() else {
-            return Ok(());
-        };
-        if let Some(slot) = node.input.get_mut(1) {
-            *slot = twin;
-        }
-        // A bias that broadcasts otherwise than over the channels stays in float.
-        let fits = |len: usize| channels.len() == 1 || channels.len() == len;
-        if let Some((name, floats)) = float_bias.filter(|(_, b)| b.dims.len() == 1 && fits(b.data.len())) {
-            let twin = self.bias(graph, &name, &floats.data, input_scale, &channels);
-            if let Some(slot) = node.input.get_mut(2) {
-                *slot = twin;
-            }
-        }
-        Ok(())
-    }
-
-    fn weight(
-        &mut self,
-        graph: &mut GraphProto,
-        node: &NodeProto,
-        name: &str,
-        least: &[f32],
-    ) -> Result<(), QuantizeError> {
-        let Some(floats) = self.constants.floats(name)? else {
-            return Ok(());
-        };
-        let (kind, per_channel) = self.weights;
-        let last = floats.dims.len().saturating_sub(1);
-        let axis = match node.op_type() {
-            "Conv" => 0,
-            "Gemm" if integer(node, "transB", 0) != 0 => 0,
-            _ => last,
-        };
-        let least_all;
-        let least = if per_channel {
-            least
-        } else {
-            least_all = [least.iter().copied().fold(0.0, f32::max)];
-            &least_all
-        };
-        let made = weight(&floats.data, &floats.dims, per_channel.then_some(axis), kind, least);
-        let integers = self.names.fresh(&format!("{name}_quantized"));
-        graph
-            .initializer
-            .push(raw(&integers, kind.onnx(), &floats.dims, made.bytes));
-        let zeros = made.channels.iter().map(|c| c.zero_point.to_le_bytes()[0]).collect();
-        let scales: Vec<f32> = made.channels.iter().map(|c| c.scale).collect();
-        let dims: Vec<usize> = if per_channel { vec![scales.len()] } else { vec![] };
-        let zero_point = self.names.fresh(&format!("{name}_zero_point"));
-        graph.initializer.push(raw(&zero_point, kind.onnx(), &dims, zeros));
-        let twin = self.dequantize(graph, name, &integers, (&scales, &dims), Some(&zero_point), axis);
-        self.dequantized.insert(name.to_owned(), (twin, made.channels));
-        Ok(())
-    }
-
-    fn bias(
-        &mut self,
-        graph: &mut GraphProto,
-        name: &str,
-        data: &[f32],
-        input_scale: f32,
-        channels: &[Affine],
-    ) -> String {
-        let (integers, scales) = bias(data, input_scale, channels);
-        let bytes = integers.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let tensor = self.names.fresh(&format!("{name}_quantized"));
-        graph
-            .initializer
-            .push(raw(&tensor, DataType::Int32, &[integers.len()], bytes));
-        let dims: Vec<usize> = if channels.len() == 1 {
-            vec![]
-        } else {
-            vec![scales.len()]
-        };
-        self.dequantize(graph, name, &tensor, (&scales, &dims), None, 0)
-    }
-
-    fn dequantize(
-        &mut self,
-        graph: &mut GraphProto,
-        name: &str,
-        integers: &str,
-        (scales, dims): (&[f32], &[usize]),
-        zero_point: Option<&str>,
-        axis: usize,
-    ) -> String {
-        let scale = self.names.fresh(&format!("{name}_scale"));
-        let twin = self.names.fresh(&format!("{name}_dequantized"));
-        graph.initializer.push(from_floats(&scale, dims, scales));
-        let mut inputs = vec![integers, &scale];
-        inputs.extend(zero_point);
-        let mut node = edit::node("DequantizeLinear", &inputs, &[&twin]);
-        if !dims.is_empty() {
-            let axis = i64::try_from(axis).unwrap_or_default();
-            node.attribute.push(edit::integer_attribute("axis", axis));
-        }
-        self.nodes.push(node);
-        twin
     }
 }
