@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use crate::exit::{Exit, Failure};
-use crate::graph::shapes::{Facts, Symbols};
+use crate::graph::shapes::Symbols;
 use crate::graph::{Graph, ValueId, nearest_names};
 use crate::onnx::Model;
 
@@ -43,8 +43,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
 pub(crate) fn read_graph(path: &Path, symbols: &Symbols) -> Result<(Model, Graph), Failure> {
     let doing = format!("reading {}", path.display());
     let model = Model::read(path).map_err(|e| Failure::from(e).context(doing.clone()))?;
-    let facts = Facts::stored(&model, symbols);
-    let graph = Graph::build(&model, &facts).map_err(|e| Failure::from(e).context(doing))?;
+    let graph = Graph::build(&model, symbols).map_err(|e| Failure::from(e).context(doing))?;
     for warning in graph.warnings() {
         log::warn!("{warning}");
     }

@@ -1,11 +1,14 @@
 //! The graph: nodes and values with index ids, in topological order, checked.
 //!
 //! Owns: who makes a value, who needs it, what it is, what depends on no input. Must not know: cuts, files, engines.
-//! Start at [`Graph::build`]. Shapes come from [`shapes`], costs from [`cost`]; both only read.
+//! Start at [`Graph::build`]. Shapes come from the file and from tract's rules, costs from [`cost`].
 
+mod bodies_out;
 mod build;
 pub mod cost;
+mod infer;
 mod names;
+mod quiet;
 pub mod shapes;
 
 use std::collections::HashMap;

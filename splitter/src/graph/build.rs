@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use super::names::captured;
-use super::shapes::Facts;
-use super::{Graph, Kind, Node, NodeId, Origin, Value, ValueId, cost};
+use super::shapes::{Facts, Symbols};
+use super::{Graph, Kind, Node, NodeId, Origin, Value, ValueId, cost, infer};
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Model, ReadError};
 
@@ -20,18 +20,21 @@ const RANDOM: [&str; 6] = [
 ];
 
 impl Graph {
-    /// Builds the graph of a model and checks that it holds together; `facts` say what its values are.
+    /// Builds the graph of a model, checks that it holds together and finds out what its values are. `symbols` are the
+    /// numbers that costs are counted with for symbolic dimensions, 1 where one is not named.
     ///
     /// # Errors
     /// When a name is made twice or by nothing, or nodes need each other in a circle.
-    pub fn build(model: &Model, facts: &Facts) -> Result<Self, ReadError> {
-        let mut build = Build::new(model, facts);
+    pub fn build(model: &Model, symbols: &Symbols) -> Result<Self, ReadError> {
+        let facts = Facts::stored(model, symbols);
+        let mut build = Build::new(model, &facts);
         build.sources()?;
         let order = build.topological_order()?;
         build.nodes(&order)?;
         build.outputs()?;
         let mut graph = build.graph;
         connect(&mut graph);
+        learn(&mut graph, model, symbols);
         cost::count(&mut graph, model);
         graph.warnings.extend(without_parameters(&graph));
         Ok(graph)
@@ -66,7 +69,7 @@ impl<'a> Build<'a> {
                 inputs: Vec::new(),
                 outputs: Vec::new(),
                 by_name: HashMap::new(),
-                warnings: facts.warnings.clone(),
+                warnings: Vec::new(),
             },
         }
     }
@@ -258,6 +261,28 @@ fn connect(graph: &mut Graph) {
                 consumers.push(id);
             }
         }
+    }
+}
+
+/// Adds what shape analysis finds to what the file says. Graph inputs and outputs stay as the file declares them, where
+/// it does.
+fn learn(graph: &mut Graph, model: &Model, symbols: &Symbols) {
+    match infer::infer(graph, model, symbols) {
+        Ok(facts) => {
+            for (value, fact) in graph.values.iter_mut().zip(facts) {
+                let Some(fact) = fact else { continue };
+                let declared = value.kind != Kind::Unknown && value.shape.is_some();
+                let interior = value.producer().is_some() && !value.is_output;
+                if (interior && fact.shape.is_some()) || !declared {
+                    value.kind = fact.kind;
+                    value.shape = fact.shape.or(value.shape.take());
+                    value.assumed = fact.assumed.or(value.assumed.take());
+                }
+            }
+        }
+        Err(why) => graph
+            .warnings
+            .push(format!("shapes are only known as far as the file says them: {why}")),
     }
 }
 

@@ -26,8 +26,6 @@ pub struct Fact {
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     by_name: HashMap<String, Fact>,
-    /// What a person should know.
-    pub warnings: Vec<String>,
 }
 
 /// The number that stands for a symbol where costs are counted; 1 for one that is not named.
@@ -84,7 +82,7 @@ fn of_value_info(info: &ValueInfoProto, symbols: &Symbols) -> Option<Fact> {
     Some(Fact { kind, shape, assumed })
 }
 
-fn of_type(of: &TypeProto) -> Option<(Kind, Option<Vec<Axis>>)> {
+pub(super) fn of_type(of: &TypeProto) -> Option<(Kind, Option<Vec<Axis>>)> {
     let tensor = match of.value.as_ref()? {
         type_proto::Value::TensorType(tensor) => tensor,
         type_proto::Value::SequenceType(_) => return Some((Kind::Other("sequence"), None)),
