@@ -6,6 +6,7 @@
 
 pub mod commands;
 pub mod cut;
+pub mod emit;
 pub mod exit;
 pub mod graph;
 pub mod limits;

@@ -1,0 +1,119 @@
+//! Writing bundles: each part as an ONNX file of its own, and the manifest.
+//!
+//! Owns: the bytes of parts, file names, the manifest's contents. Must not know: engines, why a cut was chosen.
+//! Start at [`bundle`]. A part is put together from byte ranges of the model: nodes and weights are copied as they are,
+//! so nothing that a node says is lost and no weight is ever in memory.
+
+mod manifest;
+mod names;
+mod part;
+mod piece;
+mod tensors;
+mod write;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kerf_wire::Manifest;
+use kerf_wire::manifest::{ExitPolicy, Preprocess};
+
+pub use write::Folder;
+
+use crate::cut::{Cut, Illegal, Partition};
+use crate::graph::Graph;
+use crate::onnx::Model;
+
+/// The manifest's file name.
+pub const MANIFEST: &str = "manifest.json";
+
+/// What a bundle says beyond its parts.
+#[derive(Debug, Clone, Default)]
+pub struct BundleOptions {
+    /// How an image becomes the model's input.
+    pub preprocess: Option<Preprocess>,
+    /// Class names.
+    pub labels: Vec<String>,
+    /// The release number that boards compare.
+    pub release: u64,
+    /// Graph outputs at which a stage may answer by itself, with the rule where there is one.
+    pub exits: Vec<(String, Option<ExitPolicy>)>,
+    /// What the planner said of this cut.
+    pub plan: Option<serde_json::Value>,
+}
+
+/// Writes the bundle of one partition; `dir` appears whole or not at all. A bundle that is already there is replaced.
+///
+/// # Errors
+/// When the cuts are no chain, something cannot be read or written, or `dir` is a folder of something else.
+pub fn bundle(
+    model: &Model,
+    graph: &Graph,
+    cuts: Vec<Cut>,
+    options: &BundleOptions,
+    dir: &Path,
+) -> Result<Manifest, EmitError> {
+    let partition = Partition::new(graph, cuts)?;
+    let mut folder = Folder::create(dir)?;
+    let mut files = Vec::new();
+    for (index, part) in partition.parts.iter().enumerate() {
+        files.push(match part.nodes.is_empty() && part.outputs.is_empty() {
+            true => None,
+            false => Some(part::write(model, graph, part, index, &mut folder)?),
+        });
+    }
+    let digest = model.digest().map_err(|why| EmitError::Read {
+        model: model.name.clone(),
+        why,
+    })?;
+    let manifest = manifest::of(model, digest, graph, &partition, files, options)?;
+    folder.write(MANIFEST, manifest.to_json()?.as_bytes())?;
+    folder.finish()?;
+    Ok(manifest)
+}
+
+/// Why a bundle was not written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The cuts are no chain, or a value cannot cross.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// The model's file cannot be read any more.
+    #[error("reading {model}: {why}")]
+    Read {
+        /// The model's name.
+        model: String,
+        /// The cause.
+        why: io::Error,
+    },
+    /// The bundle's folder cannot be written.
+    #[error("writing {}: {why}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        why: io::Error,
+    },
+    /// The folder holds something else.
+    #[error("{} is there and holds no bundle: give another folder", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// What was asked for does not fit the model.
+    #[error("{0}")]
+    Options(String),
+    /// A part that no engine would read.
+    #[error(
+        "part {index} would have {got} bytes in one file and its weights cannot lie beside it; protobuf ends at 2 GiB"
+    )]
+    TooLong {
+        /// Which part.
+        index: usize,
+        /// Its length.
+        got: u64,
+    },
+    /// The manifest would not be readable.
+    #[error(transparent)]
+    Manifest(#[from] kerf_wire::manifest::ManifestError),
+}

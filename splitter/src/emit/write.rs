@@ -1,0 +1,160 @@
+//! A folder that appears whole or not at all: written under another name, renamed at the end.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use kerf_wire::Digest;
+use sha2::{Digest as _, Sha256};
+
+use super::{EmitError, MANIFEST};
+
+/// A folder in the making. Dropped unfinished, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Folder {
+    target: PathBuf,
+    making: PathBuf,
+    finished: bool,
+}
+
+/// A file that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its name in the folder.
+    pub name: String,
+    /// Its SHA-256.
+    pub sha256: Digest,
+    /// Its length.
+    pub bytes: u64,
+}
+
+impl Folder {
+    /// Begins a folder that will be `target`.
+    ///
+    /// # Errors
+    /// When there is something else under that name, or nothing can be written beside it.
+    pub fn create(target: &Path) -> Result<Self, EmitError> {
+        if !may_replace(target) {
+            return Err(EmitError::Occupied {
+                path: target.to_path_buf(),
+            });
+        }
+        let name = target
+            .file_name()
+            .map_or_else(|| "bundle".into(), |n| n.to_string_lossy().into_owned());
+        let parent = match target.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let failed = |path: &Path, why| EmitError::Write {
+            path: path.to_path_buf(),
+            why,
+        };
+        fs::create_dir_all(parent).map_err(|why| failed(parent, why))?;
+        let making = parent.join(format!(".{name}.kerf-{}", std::process::id()));
+        let _left_by_a_killed_process_of_the_same_id = fs::remove_dir_all(&making);
+        fs::create_dir(&making).map_err(|why| failed(&making, why))?;
+        Ok(Self {
+            target: target.to_path_buf(),
+            making,
+            finished: false,
+        })
+    }
+
+    /// Writes a file through `fill`, hashing as it goes.
+    ///
+    /// # Errors
+    /// When it cannot be written, or `fill` fails.
+    pub fn stream(
+        &mut self,
+        name: &str,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<Written, EmitError> {
+        let path = self.making.join(name);
+        let failed = |why| EmitError::Write {
+            path: path.clone(),
+            why,
+        };
+        let mut out = Hashing {
+            inner: BufWriter::with_capacity(1 << 16, File::create(&path).map_err(failed)?),
+            hash: Sha256::new(),
+            bytes: 0,
+        };
+        fill(&mut out).and_then(|()| out.inner.flush()).map_err(failed)?;
+        Ok(Written {
+            name: name.to_owned(),
+            sha256: Digest(out.hash.finalize().into()),
+            bytes: out.bytes,
+        })
+    }
+
+    /// Writes a file from bytes at hand.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<Written, EmitError> {
+        self.stream(name, |out| out.write_all(bytes))
+    }
+
+    /// Gives the folder its name, in the place of a bundle that had it.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn finish(mut self) -> Result<(), EmitError> {
+        let failed = |why| EmitError::Write {
+            path: self.target.clone(),
+            why,
+        };
+        let old = self.making.with_extension("old");
+        let replaces = self.target.exists();
+        if replaces {
+            fs::rename(&self.target, &old).map_err(failed)?;
+        }
+        if let Err(why) = fs::rename(&self.making, &self.target) {
+            if replaces {
+                let _the_first_error_is_the_one_to_tell = fs::rename(&old, &self.target);
+            }
+            return Err(failed(why));
+        }
+        self.finished = true;
+        if replaces {
+            fs::remove_dir_all(&old).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.finished {
+            let _nothing_more_can_be_done = fs::remove_dir_all(&self.making);
+        }
+    }
+}
+
+/// An empty folder, a bundle, or nothing at all.
+fn may_replace(target: &Path) -> bool {
+    match fs::read_dir(target) {
+        Ok(mut entries) => entries.next().is_none() || target.join(MANIFEST).is_file(),
+        Err(why) => why.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+struct Hashing {
+    inner: BufWriter<File>,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hash.update(bytes.get(..written).unwrap_or(bytes));
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
