@@ -3,7 +3,14 @@
 //! Owns: arguments, what is printed where. Must not know: how anything is done. Start at [`run`].
 //! stdout is data, stderr is log; a sub-command gives a [`Failure`], which has its exit code.
 
+mod chain;
+mod image;
 pub mod layers;
+pub mod show;
+pub mod split;
+
+pub use chain::Chain;
+pub use image::ImageArgs;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -27,6 +34,10 @@ pub struct Cli {
 pub enum Command {
     /// List every value of a model: operator, shape, bytes, parameters, MACs, and whether a cut there is legal.
     Layers(layers::Args),
+    /// Show what a bundle or a model holds.
+    Show(show::Args),
+    /// Split a model into parts at values, and write the bundle that stages run.
+    Split(split::Args),
 }
 
 /// Runs a sub-command.
@@ -36,6 +47,8 @@ pub enum Command {
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Layers(args) => layers::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Split(args) => split::run(&args),
     }
 }
 
