@@ -63,7 +63,7 @@ pub struct KernelTime {
     pub op: String,
     /// Nodes or values of the model that the engine says it covers; empty where it does not say.
     pub covers: Vec<String>,
-    /// Time in the kernel.
+    /// From the end of the kernel before to its end.
     pub time: Duration,
 }
 

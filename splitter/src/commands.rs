@@ -6,8 +6,11 @@
 mod chain;
 mod image;
 pub mod layers;
+pub mod plan;
+pub mod profile;
 pub mod show;
 pub mod split;
+mod table;
 
 pub use chain::Chain;
 pub use image::ImageArgs;
@@ -38,6 +41,10 @@ pub enum Command {
     Show(show::Args),
     /// Split a model into parts at values, and write the bundle that stages run.
     Split(split::Args),
+    /// Find the best cut, or that none pays, for a device, a link and a cloud.
+    Plan(Box<plan::Args>),
+    /// Measure what a model costs on this machine.
+    Profile(profile::Args),
 }
 
 /// Runs a sub-command.
@@ -49,6 +56,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Layers(args) => layers::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Split(args) => split::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Profile(args) => profile::run(&args),
     }
 }
 
@@ -93,4 +102,26 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(Exit::Bug, why)),
         _ => Ok(()),
     }
+}
+
+/// Writes a file whole or not at all: under another name beside it, then renamed.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".kerf-").tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)?;
+        Ok(())
+    };
+    write().map_err(|why| {
+        let exit = match why.kind() {
+            std::io::ErrorKind::StorageFull => Exit::DiskFull,
+            _ => Exit::Usage,
+        };
+        Failure::new(exit, why).context(format!("writing {}", path.display()))
+    })
 }

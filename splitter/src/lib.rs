@@ -12,4 +12,5 @@ pub mod graph;
 pub mod limits;
 pub mod onnx;
 pub mod plan;
+pub mod profile;
 pub mod quantize;

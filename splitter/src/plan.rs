@@ -20,6 +20,7 @@ pub mod limits;
 pub mod maxflow;
 pub mod mincut;
 pub mod network;
+pub mod of_graph;
 pub mod outcome;
 pub mod planner;
 pub mod ranges;

@@ -1,0 +1,226 @@
+//! `kerf profile`: what a model costs on this machine.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use kerf_runtime::backend::LoadOptions;
+use kerf_runtime::measure;
+use kerf_wire::Profile;
+
+use super::table::{ms, table};
+use super::{print, read_graph, write_whole};
+use crate::exit::{Exit, Failure, OrExit as _};
+use crate::graph::Graph;
+use crate::profile::{Attribution, Job, ProfileRunError, attribute, profile_model};
+
+/// Measure what a model costs on this machine: the whole, and each of its nodes.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  kerf profile model.onnx -o desk.json\n  kerf profile model.onnx --layers\n  \
+    kerf profile model.onnx --backend onnxruntime --threads 4 --runs 200 -o cloud.json\n\n\
+    On a board: kerf-stage bench --model model.onnx --out board.json. Then: kerf plan model.onnx --edge board.json --cloud cloud.json …"
+)]
+pub struct Args {
+    /// The ONNX model.
+    pub model: PathBuf,
+    /// Where the profile is written.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// What each node takes, as a table.
+    #[arg(long)]
+    pub layers: bool,
+    /// The profile as JSON on stdout.
+    #[arg(long, conflicts_with = "layers")]
+    pub json: bool,
+    /// The engine.
+    #[arg(long, default_value = "tract")]
+    pub backend: String,
+    /// Threads inside the engine.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Runs that count; as many again with each kernel timed.
+    #[arg(long, default_value_t = 50)]
+    pub runs: u32,
+    /// Runs before anything counts.
+    #[arg(long, default_value_t = 5)]
+    pub warm_up: u32,
+    /// Begin no more runs after this many seconds.
+    #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
+    pub most: f64,
+    /// What you call this machine; its host name by default.
+    #[arg(long, value_name = "NAME")]
+    pub machine: Option<String>,
+    /// Watts while computing and while waiting, where they cannot be measured, e.g. 5.1,1.9.
+    #[arg(long, value_name = "ACTIVE,IDLE", value_parser = parse_watts)]
+    pub watts: Option<(f64, f64)>,
+}
+
+impl From<ProfileRunError> for Failure {
+    fn from(error: ProfileRunError) -> Self {
+        match error {
+            ProfileRunError::Model(error) => error.into(),
+            ProfileRunError::NoBackend(error) => error.into(),
+            ProfileRunError::Load(error) => error.into(),
+            ProfileRunError::Input(error) => Self::new(Exit::ModelRefused, error),
+            ProfileRunError::Run(error) => error.into(),
+        }
+    }
+}
+
+/// Measures and writes.
+///
+/// # Errors
+/// When the model is refused, or does not run.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let (_, graph) = read_graph(&args.model, &crate::graph::shapes::Symbols::default())?;
+    let most =
+        Duration::try_from_secs_f64(args.most).map_err(|why| Failure::usage(format!("--most {}: {why}", args.most)))?;
+    let job = Job {
+        model: &args.model,
+        backend: &args.backend,
+        options: LoadOptions {
+            threads: args.threads,
+            ..LoadOptions::default()
+        },
+        plan: measure::Plan {
+            warm_up: args.warm_up,
+            runs: args.runs,
+            most,
+        },
+        machine: args.machine.clone().unwrap_or_else(host_name),
+        watts: args.watts,
+    };
+    let profile = profile_with_bar(&job)?;
+    let attribution = attribute(&graph, &profile);
+    let text = profile.to_json().or_exit(Exit::Bug)?;
+    if let Some(path) = &args.output {
+        write_whole(path, text.as_bytes())?;
+    }
+    if args.json {
+        return print(&text);
+    }
+    if args.layers {
+        print(&layers_table(&graph, &attribution))?;
+    }
+    print(&summary(&profile, &attribution))
+}
+
+/// Profiles with a progress bar on stderr, where that is a terminal.
+pub(crate) fn profile_with_bar(job: &Job<'_>) -> Result<Profile, Failure> {
+    let bar = ProgressBar::new(u64::from(job.plan.runs));
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} runs, {eta} left") {
+        bar.set_style(style);
+    }
+    bar.set_message(format!("measuring {}", job.model.display()));
+    let measured = profile_model(job, |done, total| {
+        bar.set_length(u64::from(total));
+        bar.set_position(u64::from(done));
+    });
+    bar.finish_and_clear();
+    Ok(measured?.0)
+}
+
+/// Reads a profile.
+///
+/// # Errors
+/// Exit code 2 when the file is missing or is none.
+pub(crate) fn read_profile(path: &Path) -> Result<Profile, Failure> {
+    let bytes = std::fs::read(path).map_err(|why| Failure::usage(format!("{}: {why}", path.display())))?;
+    Profile::parse(&bytes).map_err(|why| Failure::usage(format!("{}: {why}", path.display())))
+}
+
+fn parse_watts(text: &str) -> Result<(f64, f64), String> {
+    let (active, idle) = text.split_once(',').ok_or("expected ACTIVE,IDLE, e.g. 5.1,1.9")?;
+    let watts = |text: &str| match text.trim().parse::<f64>() {
+        Ok(watts) if watts.is_finite() && watts >= 0.0 => Ok(watts),
+        _ => Err(format!("{text:?} is no number of watts")),
+    };
+    Ok((watts(active)?, watts(idle)?))
+}
+
+pub(crate) fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() {
+        "this machine".to_owned()
+    } else {
+        name.trim().to_owned()
+    }
+}
+
+fn layers_table(graph: &Graph, attribution: &Attribution) -> String {
+    let total: f64 = attribution.ms.iter().sum();
+    let rows: Vec<[String; 6]> = graph
+        .node_ids()
+        .filter(|id| !graph.node(*id).is_constant)
+        .map(|id| {
+            let node = graph.node(id);
+            let spent = attribution.ms[id.index()];
+            let name = node
+                .makes()
+                .next()
+                .map_or_else(|| node.label(), |v| graph.value(v).name.clone());
+            let share = if total > 0.0 { spent / total * 100.0 } else { 0.0 };
+            [
+                name,
+                node.op.clone(),
+                ms(spent),
+                ms(attribution.noise_ms[id.index()]),
+                format!("{share:.1} %"),
+                node.macs.map_or_else(|| "?".to_owned(), |n| n.to_string()),
+            ]
+        })
+        .collect();
+    table(["VALUE", "OP", "MS", "±", "SHARE", "MACS"], &rows, 2)
+}
+
+fn summary(profile: &Profile, attribution: &Attribution) -> String {
+    let run = &profile.run_ms;
+    let mut lines = vec![
+        format!(
+            "{} on {} ({} {}): {} ms a run (median of {}; 95 %: {} … {}; p95 {}), first run {} ms, load {} ms",
+            profile.model.name,
+            profile.machine.name,
+            profile.machine.backend,
+            profile.machine.device,
+            ms(run.median),
+            run.runs,
+            ms(run.low),
+            ms(run.high),
+            ms(run.p95),
+            ms(profile.first_run_ms),
+            ms(profile.load_ms),
+        ),
+        kernels_line(profile, attribution),
+    ];
+    if let Some(bytes) = profile.memory_bytes {
+        lines.push(format!("peak memory {}", super::table::bytes(bytes)));
+    }
+    if let Some(energy) = &profile.energy {
+        lines.push(format!(
+            "{:.4} J a run ({}), {:.1} W while waiting",
+            energy.run_joules, energy.source, energy.idle_watts
+        ));
+    }
+    if profile.machine.background_load.is_some_and(|load| load > 0.5) {
+        let load = profile.machine.background_load.unwrap_or_default();
+        lines.push(format!(
+            "this machine was busy ({load:.1} processes a CPU): measure again when it is quiet"
+        ));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn kernels_line(profile: &Profile, attribution: &Attribution) -> String {
+    if attribution.is_guess {
+        return "the engine has no kernel times: the run is spread over the nodes by MACs and bytes, a guess"
+            .to_owned();
+    }
+    format!(
+        "{} kernels: {} ms found by name, {} ms by their neighbour; the run less its kernels is {} ms, spread in proportion",
+        profile.kernels.len(),
+        ms(attribution.by_name_ms),
+        ms(attribution.by_position_ms),
+        ms(attribution.residual_ms),
+    )
+}

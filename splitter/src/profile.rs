@@ -1,0 +1,10 @@
+//! Profiles: what a model costs on a machine, measured here, and brought to the nodes of its graph.
+//!
+//! Owns: measuring whole models with the runtime's engines; which node a kernel belongs to, and what is left over.
+//! Must not know: plans, cuts. Start at [`profile_model`] and at [`attribute`].
+
+pub mod attribute;
+mod run;
+
+pub use attribute::{Attribution, attribute};
+pub use run::{Job, ProfileRunError, profile_model};

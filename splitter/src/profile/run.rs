@@ -1,0 +1,106 @@
+//! Profiles a whole model on this machine.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use kerf_runtime::backend::{self, BackendError, LoadOptions, RunError, UnknownBackend};
+use kerf_runtime::bundle::{BundleError, open_model};
+use kerf_runtime::measure::{self, InputError, Measured};
+use kerf_wire::Profile;
+use kerf_wire::TensorRef;
+use kerf_wire::profile::{Energy, Machine, MeasuredModel};
+
+/// What is profiled, and how.
+#[derive(Debug, Clone)]
+pub struct Job<'a> {
+    /// The model's file.
+    pub model: &'a Path,
+    /// The backend's name.
+    pub backend: &'a str,
+    /// How it is loaded.
+    pub options: LoadOptions,
+    /// Repetitions.
+    pub plan: measure::Plan,
+    /// What a person calls this machine.
+    pub machine: String,
+    /// Watts while it computes and while it waits, given by hand.
+    pub watts: Option<(f64, f64)>,
+}
+
+/// Why a model was not profiled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProfileRunError {
+    /// The model was refused.
+    #[error(transparent)]
+    Model(#[from] BundleError),
+    /// No such backend in this program.
+    #[error(transparent)]
+    NoBackend(#[from] UnknownBackend),
+    /// The backend does not load it.
+    #[error(transparent)]
+    Load(#[from] BackendError),
+    /// No input could be made up.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A run failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Profiles a model with made-up inputs (seed 1).
+///
+/// # Errors
+/// When it cannot be loaded or run.
+pub fn profile_model(job: &Job<'_>, progress: impl FnMut(u32, u32)) -> Result<(Profile, Measured), ProfileRunError> {
+    let artifact = open_model(job.model)?;
+    let backend = backend::named(job.backend)?;
+    let device = backend.check()?;
+    let background_load = measure::background_load();
+    let start = Instant::now();
+    let mut session = backend.load(&artifact, &job.options)?;
+    let load = start.elapsed();
+    let inputs = measure::random_inputs(session.inputs(), 1)?;
+    let views: Vec<TensorRef<'_>> = inputs.iter().map(kerf_runtime::tensor::Tensor::view).collect();
+    let measured = measure::measure(session.as_mut(), &views, &job.plan, progress)?;
+    let machine = Machine {
+        name: job.machine.clone(),
+        device: device.device,
+        backend: job.backend.to_owned(),
+        version: device.version,
+        threads: job.options.threads,
+        background_load,
+    };
+    let model = MeasuredModel {
+        name: job.model.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        sha256: artifact.sha256,
+        bytes: artifact.contents.len() as u64,
+    };
+    let tool = concat!("kerf ", env!("CARGO_PKG_VERSION"));
+    let mut profile = measure::profile(tool, machine, model, load, &measured);
+    profile.energy = energy(job.watts, &measured);
+    Ok((profile, measured))
+}
+
+fn energy(watts: Option<(f64, f64)>, measured: &Measured) -> Option<Energy> {
+    if let Some((active, idle_watts)) = watts {
+        return Some(Energy {
+            run_joules: active * measured.run_ms.median * 1e-3,
+            idle_watts,
+            source: "given".into(),
+        });
+    }
+    measured.run_joules.map(|run_joules| Energy {
+        run_joules,
+        idle_watts: idle_watts(),
+        source: "rapl".into(),
+    })
+}
+
+/// What the package draws while this process waits, over a quarter of a second.
+fn idle_watts() -> f64 {
+    let (before, start) = (measure::rapl_joules(), Instant::now());
+    std::thread::sleep(Duration::from_millis(250));
+    let used = before.zip(measure::rapl_joules()).map(|(a, b)| b - a);
+    used.filter(|joules| *joules >= 0.0).unwrap_or(0.0) / start.elapsed().as_secs_f64()
+}
