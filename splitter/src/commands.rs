@@ -4,8 +4,10 @@
 //! stdout is data, stderr is log; a sub-command gives a [`Failure`], which has its exit code.
 
 mod chain;
+pub mod doctor;
 mod image;
 pub mod layers;
+pub mod manual;
 pub mod plan;
 pub mod profile;
 pub mod show;
@@ -45,6 +47,12 @@ pub enum Command {
     Plan(Box<plan::Args>),
     /// Measure what a model costs on this machine.
     Profile(profile::Args),
+    /// Say what this machine can do, what is missing, and the command that gets it.
+    Doctor(doctor::Args),
+    /// Print shell completions.
+    Completions(manual::Completions),
+    /// Write the manual pages, one a sub-command.
+    Man(manual::Man),
 }
 
 /// Runs a sub-command.
@@ -58,6 +66,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Split(args) => split::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Profile(args) => profile::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
     }
 }
 
