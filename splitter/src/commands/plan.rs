@@ -1,5 +1,6 @@
 //! `kerf plan`: the best cut for a device, a link and a cloud, or that none pays.
 
+pub(crate) mod carry_out;
 mod show;
 
 use std::path::PathBuf;

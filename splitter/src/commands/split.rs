@@ -15,6 +15,7 @@ use crate::exit::{Exit, Failure, OrExit as _};
     kerf split unet.onnx --at down skip1 skip2 -o bundle            one cut that three values cross\n  \
     kerf split model.onnx --at a --at b -o bundle                   three parts\n  \
     kerf split model.onnx -o bundle                                 one part, edge only\n  \
+    kerf split model.onnx --plan plan.json -o bundle                where `kerf plan` says\n  \
     kerf split net.onnx --at v -o bundle --labels names.txt --colour rgb --crop centre:0.875 \\\n      \
     --resize bicubic --mean 127 --scale 128\n\n\
     Exit codes: 2 wrong value name, 10 model refused, 11 no legal cut there.")]
@@ -24,6 +25,9 @@ pub struct Args {
     /// Where to cut.
     #[command(flatten)]
     pub chain: Chain,
+    /// Cut where this plan says; it goes into the manifest.
+    #[arg(long, value_name = "FILE", conflicts_with = "at")]
+    pub plan: Option<PathBuf>,
     /// The bundle's folder; a bundle that is there is replaced.
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
@@ -48,11 +52,20 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let symbols = args.dims.iter().cloned().collect();
     let (model, graph) = read_graph(&args.model, &symbols)?;
-    let cuts = args.chain.cuts(&graph)?;
+    let planned = args.plan.as_deref().map(super::plan::carry_out::read).transpose()?;
+    let cuts = match &planned {
+        Some(plan) => super::plan::carry_out::cuts(plan, &model, &graph)?,
+        None => args.chain.cuts(&graph)?,
+    };
     let options = BundleOptions {
         preprocess: args.image.settings(&graph)?,
         labels: args.labels.as_deref().map(read_labels).transpose()?.unwrap_or_default(),
         release: args.release,
+        plan: planned
+            .as_ref()
+            .map(serde_json::to_value)
+            .transpose()
+            .or_exit(Exit::Bug)?,
         ..BundleOptions::default()
     };
     let manifest = emit::bundle(&model, &graph, cuts, &options, &args.output)?;
