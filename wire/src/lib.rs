@@ -14,6 +14,8 @@ extern crate alloc;
 
 #[cfg(feature = "alloc")]
 pub mod builder;
+#[cfg(feature = "alloc")]
+pub mod codec;
 pub mod digest;
 pub mod envelope;
 pub mod error;

@@ -1,0 +1,414 @@
+//! How a tensor's elements become fewer bytes, and elements again.
+//!
+//! Owns: the codecs, their ids, names, tables and payloads; `docs/codec.md` defines each to the bit. Must not know:
+//! frames' headers beyond [`TensorHeader`], files, engines, how a table is fitted.
+//! Start at [`Coder::encode`] and [`Coder::decode`].
+//!
+//! A codec is a *quantiser*, which turns each element into a code and may lose precision, and a *packer*, which writes
+//! the codes in fewer bytes and loses nothing. Its id is `quantiser × 16 + packer`, its name both joined by `+`, e.g.
+//! `int8+rans`; a packer of `plain` is left out. The quantisers take 32-bit floats; tensors of other types travel with
+//! the quantiser `raw`, exact to the bit.
+//!
+//! What a quantiser cannot represent (a NaN or an infinity, a range beyond 32-bit floats, a shape that its table does not
+//! fit) is never approximated: such a tensor travels raw in that frame, and its header says so.
+
+#![allow(clippy::similar_names, reason = "codec, coder and code are three things")]
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
+
+use crate::error::WireError;
+use crate::frame::{CodecId, TensorHeader, raw_header};
+use crate::tensor::{DType, TensorRef};
+
+mod affine;
+mod bits;
+mod dct;
+mod half_float;
+mod laplace;
+mod pack;
+mod rans;
+mod table;
+mod transform;
+
+pub use table::{Layout, MAX_BLOCK, MAX_CHANNELS, MAX_LEVEL, Table};
+
+/// Turns elements into codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Quantiser {
+    /// The elements as they are, of any type.
+    Raw = 0,
+    /// IEEE 754 binary16, rounded to nearest even.
+    F16 = 1,
+    /// The upper half of a binary32, rounded to nearest even.
+    Bf16 = 2,
+    /// One byte an element, one scale and offset a tensor.
+    Int8 = 3,
+    /// One byte an element, one scale and offset a channel (axis 1).
+    Int8Channel = 4,
+    /// Four bits an element, one clipped range a tensor.
+    Int4 = 5,
+    /// Blocks through a cosine transform, steps by frequency from a fitted table, entropy coded.
+    Dct = 6,
+}
+
+/// Writes codes in fewer bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Packer {
+    /// As they are.
+    Plain = 0,
+    /// One bit an element says whether it is zero, then those that are not.
+    Bitmap = 1,
+    /// First bytes, second bytes …, then LZ4.
+    Lz4 = 2,
+    /// First bytes, second bytes …, each in a range coder with frequencies of its own.
+    Rans = 3,
+    /// First bytes, second bytes …, then Zstandard; needs the feature `zstd`.
+    Zstd = 4,
+}
+
+const QUANTISERS: [(Quantiser, &str); 7] = [
+    (Quantiser::Raw, "raw"),
+    (Quantiser::F16, "f16"),
+    (Quantiser::Bf16, "bf16"),
+    (Quantiser::Int8, "int8"),
+    (Quantiser::Int8Channel, "int8-channel"),
+    (Quantiser::Int4, "int4"),
+    (Quantiser::Dct, "dct"),
+];
+
+const PACKERS: [(Packer, &str); 5] = [
+    (Packer::Plain, "plain"),
+    (Packer::Bitmap, "bitmap"),
+    (Packer::Lz4, "lz4"),
+    (Packer::Rans, "rans"),
+    (Packer::Zstd, "zstd"),
+];
+
+impl CodecId {
+    /// The id of a quantiser with a packer; none for a pair that is no codec (`dct` packs by itself).
+    pub const fn of(quantiser: Quantiser, packer: Packer) -> Option<Self> {
+        match (quantiser, packer) {
+            (Quantiser::Dct, Packer::Bitmap | Packer::Lz4 | Packer::Rans | Packer::Zstd) => None,
+            _ => Some(Self((quantiser as u8) << 4 | packer as u8)),
+        }
+    }
+
+    /// Its quantiser and packer.
+    ///
+    /// # Errors
+    /// [`WireError::UnknownCodec`] where this program knows no such codec.
+    pub fn parts(self) -> Result<(Quantiser, Packer), WireError> {
+        Self::all()
+            .find(|(id, _, _)| *id == self)
+            .map(|(_, quantiser, packer)| (quantiser, packer))
+            .ok_or(WireError::UnknownCodec(self.0))
+    }
+
+    /// Every codec that this program knows, with its parts. Those packed by `zstd` need that feature to run.
+    pub fn all() -> impl Iterator<Item = (Self, Quantiser, Packer)> {
+        QUANTISERS.iter().flat_map(|&(quantiser, _)| {
+            PACKERS
+                .iter()
+                .filter_map(move |&(packer, _)| Some((Self::of(quantiser, packer)?, quantiser, packer)))
+        })
+    }
+}
+
+impl fmt::Display for CodecId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok((quantiser, packer)) = self.parts() else {
+            return write!(f, "codec {}", self.0);
+        };
+        let quantiser = QUANTISERS
+            .iter()
+            .find(|(q, _)| *q == quantiser)
+            .map_or("", |(_, name)| name);
+        match PACKERS.iter().find(|(p, _)| *p == packer) {
+            Some((p, name)) if *p != Packer::Plain => write!(f, "{quantiser}+{name}"),
+            _ => f.write_str(quantiser),
+        }
+    }
+}
+
+impl FromStr for CodecId {
+    type Err = WireError;
+
+    fn from_str(text: &str) -> Result<Self, WireError> {
+        let unknown = WireError::BadCodec(
+            "no codec of this name; known are raw, f16, bf16, int8, int8-channel, int4 (each alone or with +bitmap, +lz4, +rans, +zstd) and dct",
+        );
+        let (quantiser, packer) = text.split_once('+').unwrap_or((text, "plain"));
+        let quantiser = QUANTISERS.iter().find(|(_, name)| *name == quantiser);
+        let packer = PACKERS.iter().find(|(_, name)| *name == packer);
+        match (quantiser, packer) {
+            (Some((quantiser, _)), Some((packer, _))) => Self::of(*quantiser, *packer).ok_or(unknown),
+            _ => Err(unknown),
+        }
+    }
+}
+
+/// What encodes one value: a codec and what it needs. Reading is less strict: the frame says what was used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Codec {
+    /// Which codec.
+    pub id: CodecId,
+    /// The fitted table; `dct` does not work without.
+    pub table: Option<Table>,
+    /// For `dct`: steps are 2^(coarseness/4) times those of the table, so that a stage can follow its link.
+    pub coarseness: i8,
+}
+
+impl Codec {
+    /// The elements as they are.
+    pub const RAW: Self = Self::plain(CodecId::RAW);
+
+    /// A codec without a table.
+    pub const fn plain(id: CodecId) -> Self {
+        Self {
+            id,
+            table: None,
+            coarseness: 0,
+        }
+    }
+
+    /// The `dct` codec with its table as fitted.
+    ///
+    /// # Errors
+    /// When the table does not hold together.
+    pub fn dct(table: Table) -> Result<Self, WireError> {
+        table.check()?;
+        Ok(Self {
+            id: CodecId((Quantiser::Dct as u8) << 4),
+            table: Some(table),
+            coarseness: 0,
+        })
+    }
+
+    /// What a manifest says of one value.
+    ///
+    /// # Errors
+    /// When it names no codec of this program, or the table is missing or does not hold together.
+    #[cfg(feature = "std")]
+    pub fn of_manifest(entry: &crate::manifest::Codec) -> Result<Self, WireError> {
+        let id: CodecId = entry.name.parse()?;
+        let needs_table = id.parts()?.0 == Quantiser::Dct;
+        match (&entry.table, needs_table) {
+            (Some(table), true) => Self::dct(Table::from_json(table)?),
+            (None, true) => Err(WireError::BadCodec("dct needs a table: run kerf codec fit")),
+            (Some(_), false) => Err(WireError::BadCodec("only dct takes a table")),
+            (None, false) => Ok(Self::plain(id)),
+        }
+    }
+
+    /// As the manifest writes it.
+    #[cfg(feature = "std")]
+    pub fn to_manifest(&self) -> crate::manifest::Codec {
+        crate::manifest::Codec {
+            name: std::string::ToString::to_string(&self.id),
+            table: self.table.as_ref().map(Table::to_json),
+        }
+    }
+
+    /// True when a value of this type can be encoded: the quantisers take 32-bit floats only.
+    pub fn takes(&self, dtype: DType) -> bool {
+        dtype == DType::F32 || self.id.parts().is_ok_and(|(quantiser, _)| quantiser == Quantiser::Raw)
+    }
+}
+
+/// Encodes and decodes; keeps its working memory from call to call.
+#[derive(Debug, Clone, Default)]
+pub struct Coder {
+    codes: Vec<u8>,
+    shuffled: Vec<u8>,
+    levels: Vec<i32>,
+    words: Vec<u16>,
+}
+
+impl Coder {
+    /// A coder without memory yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends the encoded tensor to `out`, which may hold other bytes before it; gives its header, which names the codec
+    /// that was really used: `codec.id`, or raw for what it cannot represent.
+    ///
+    /// # Errors
+    /// When the codec does not take this type, its table is missing, or the payload is over 4 GiB.
+    pub fn encode(
+        &mut self,
+        codec: &Codec,
+        tensor: &TensorRef<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<TensorHeader, WireError> {
+        let mut header = raw_header(tensor)?;
+        let (quantiser, packer) = codec.id.parts()?;
+        if !codec.takes(tensor.dtype) {
+            return Err(WireError::BadCodec("this codec takes 32-bit floats only"));
+        }
+        let before = out.len();
+        let parameters = match quantiser {
+            Quantiser::Dct => dct::encode(codec, tensor, self, out)?,
+            _ => self.encode_codes(quantiser, packer, tensor, out)?,
+        };
+        if let Some(parameters) = parameters {
+            header.codec = codec.id;
+            header.parameters = parameters;
+        } else {
+            out.truncate(before);
+            out.extend_from_slice(tensor.bytes);
+        }
+        let written = out.len().saturating_sub(before);
+        header.payload_bytes = u32::try_from(written).map_err(|_| WireError::OverLimit("tensor bytes"))?;
+        Ok(header)
+    }
+
+    fn encode_codes(
+        &mut self,
+        quantiser: Quantiser,
+        packer: Packer,
+        tensor: &TensorRef<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Parameters>, WireError> {
+        if quantiser == Quantiser::Raw {
+            pack::pack(
+                packer,
+                tensor.dtype.size_bytes(),
+                tensor.bytes,
+                &mut self.shuffled,
+                &mut self.words,
+                out,
+            )?;
+            return Ok(Some(Parameters::new()));
+        }
+        if packer == Packer::Plain {
+            return quantise(quantiser, tensor, out, None);
+        }
+        self.codes.clear();
+        let parameters = quantise(quantiser, tensor, out, Some(&mut self.codes))?;
+        if parameters.is_some() {
+            let width = code_bytes(quantiser);
+            pack::pack(packer, width, &self.codes, &mut self.shuffled, &mut self.words, out)?;
+        }
+        Ok(parameters)
+    }
+
+    /// Decodes a payload into `out`, whose length is the header's [`TensorHeader::decoded_bytes`]. `codec` is what the
+    /// manifest says of the value; only its table is used, since the header names the codec.
+    ///
+    /// Everything is checked; working memory stays below the decoded size.
+    ///
+    /// # Errors
+    /// When the codec is unknown, its table is missing or does not fit, or the payload is not one of this tensor.
+    pub fn decode(
+        &mut self,
+        codec: &Codec,
+        header: &TensorHeader,
+        payload: &[u8],
+        out: &mut [u8],
+    ) -> Result<(), WireError> {
+        let expected = header.decoded_bytes()?;
+        if out.len() != expected {
+            return Err(WireError::WrongPayloadLength {
+                expected,
+                got: out.len(),
+            });
+        }
+        let (quantiser, packer) = header.codec.parts()?;
+        if quantiser == Quantiser::Raw {
+            no_parameters(header)?;
+            let width = header.dtype.size_bytes();
+            return pack::unpack(packer, width, payload, &mut self.shuffled, out);
+        }
+        if header.dtype != DType::F32 {
+            return Err(WireError::BadCodec("this codec takes 32-bit floats only"));
+        }
+        if quantiser == Quantiser::Dct {
+            return dct::decode(codec, header, payload, out);
+        }
+        let elements = out.len() / 4;
+        let (head, packed) = affine::split_head(quantiser, header, payload)?;
+        let codes: &[u8] = if packer == Packer::Plain {
+            packed
+        } else {
+            let count = if quantiser == Quantiser::Int4 {
+                elements.div_ceil(2)
+            } else {
+                elements
+            };
+            self.codes.resize(count.saturating_mul(code_bytes(quantiser)), 0);
+            pack::unpack(
+                packer,
+                code_bytes(quantiser),
+                packed,
+                &mut self.shuffled,
+                &mut self.codes,
+            )?;
+            &self.codes
+        };
+        match quantiser {
+            Quantiser::F16 => no_parameters(header).and_then(|()| half_float::f16_decode(codes, out)),
+            Quantiser::Bf16 => no_parameters(header).and_then(|()| half_float::bf16_decode(codes, out)),
+            _ => affine::decode(quantiser, header, head, codes, out),
+        }
+    }
+}
+
+/// What travels in the header for the decoder.
+pub(crate) type Parameters = heapless::Vec<u8, { crate::limits::MAX_CODEC_PARAMETER_BYTES }>;
+
+fn no_parameters(header: &TensorHeader) -> Result<(), WireError> {
+    if header.parameters.is_empty() {
+        Ok(())
+    } else {
+        Err(WireError::BadCodec("parameters for a codec that has none"))
+    }
+}
+
+/// Bytes of one code, as far as shuffling is concerned; `int4` has two codes a byte.
+const fn code_bytes(quantiser: Quantiser) -> usize {
+    match quantiser {
+        Quantiser::F16 | Quantiser::Bf16 => 2,
+        _ => 1,
+    }
+}
+
+/// Appends the codes to `codes`, or to `out` where there is none; what precedes the packed codes always goes to `out`.
+fn quantise(
+    quantiser: Quantiser,
+    tensor: &TensorRef<'_>,
+    out: &mut Vec<u8>,
+    codes: Option<&mut Vec<u8>>,
+) -> Result<Option<Parameters>, WireError> {
+    match quantiser {
+        Quantiser::F16 => {
+            half_float::f16_encode(tensor.bytes, codes.unwrap_or(out));
+            Ok(Some(Parameters::new()))
+        }
+        Quantiser::Bf16 => {
+            half_float::bf16_encode(tensor.bytes, codes.unwrap_or(out));
+            Ok(Some(Parameters::new()))
+        }
+        Quantiser::Int8 => Ok(affine::encode_int8(tensor.bytes, codes.unwrap_or(out))),
+        Quantiser::Int4 => Ok(affine::encode_int4(tensor.bytes, codes.unwrap_or(out))),
+        Quantiser::Int8Channel => affine::encode_channels(tensor, out, codes),
+        Quantiser::Raw | Quantiser::Dct => Err(WireError::BadCodec("has no codes")),
+    }
+}
+
+/// The 32-bit floats of a tensor's bytes.
+pub(crate) fn floats(bytes: &[u8]) -> impl DoubleEndedIterator<Item = f32> + ExactSizeIterator + '_ {
+    bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk))
+}
+
+/// True when no element is a NaN or an infinity.
+pub(crate) fn all_finite(bytes: &[u8]) -> bool {
+    const EXPONENT: u32 = 0x7F80_0000;
+    bytes.as_chunks::<4>().0.iter().fold(true, |finite, chunk| {
+        finite & (u32::from_le_bytes(*chunk) & EXPONENT != EXPONENT)
+    })
+}

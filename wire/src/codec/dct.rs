@@ -1,0 +1,374 @@
+//! The `dct` codec: mean off, blocks to frequencies, levels by fitted steps, levels coded by their expected magnitude.
+//!
+//! Feature maps are smooth within a channel, so a cosine transform gathers them in few coefficients; and networks are less
+//! sensitive to an error at high frequencies, which later layers average away, so those get coarser steps. Clipping and
+//! coarse entropy-constrained levels follow R. A. Cohen, H. Choi, I. V. Bajić, arXiv:2105.06002.
+
+#![allow(clippy::indexing_slicing, reason = "a lane is taken modulo their number")]
+
+use alloc::vec::Vec;
+
+use super::bits::{BitReader, BitWriter};
+use super::laplace::{Class, ESCAPE, SCALE};
+use super::rans::{Decoder, Encoder};
+use super::table::{Geometry, Layout, MAX_BLOCK, MAX_LEVEL, Table};
+use super::transform::{Block, LANES, forward, inverse};
+use super::{Codec, Coder, Parameters, all_finite};
+use crate::error::WireError;
+use crate::frame::TensorHeader;
+use crate::tensor::TensorRef;
+
+const NO_TABLE: WireError = WireError::BadCodec("dct needs the table of this value, and the manifest has none");
+
+/// Encodes; none where the tensor is not finite or its shape does not fit the table.
+pub(super) fn encode(
+    codec: &Codec,
+    tensor: &TensorRef<'_>,
+    coder: &mut Coder,
+    out: &mut Vec<u8>,
+) -> Result<Option<Parameters>, WireError> {
+    let table = codec.table.as_ref().ok_or(NO_TABLE)?;
+    table.check()?;
+    let (Some(geometry), Some(steps)) = (
+        Geometry::of(table, tensor.shape),
+        effective_steps(table, codec.coarseness),
+    ) else {
+        return Ok(None);
+    };
+    if !all_finite(tensor.bytes) {
+        return Ok(None);
+    }
+    let plan = Plan {
+        table,
+        geometry,
+        steps,
+        coarseness: codec.coarseness,
+    };
+    let Coder {
+        codes, levels, words, ..
+    } = coder;
+    codes.clear();
+    plan.to_levels(tensor.bytes.as_chunks::<4>().0, levels, codes);
+    plan.encode_tokens(levels, Encoder::new(words), out)?;
+    out.extend_from_slice(codes);
+    Ok(Parameters::from_slice(&codec.coarseness.to_le_bytes()).ok())
+}
+
+/// Decodes into `out`, which has the tensor's length.
+pub(super) fn decode(codec: &Codec, header: &TensorHeader, payload: &[u8], out: &mut [u8]) -> Result<(), WireError> {
+    let table = codec.table.as_ref().ok_or(NO_TABLE)?;
+    table.check()?;
+    let Ok([coarseness]) = <[u8; 1]>::try_from(header.parameters.as_slice()) else {
+        return Err(WireError::BadCodec("dct has one parameter, the coarseness"));
+    };
+    let coarseness = i8::from_le_bytes([coarseness]);
+    let geometry = Geometry::of(table, &header.shape)
+        .ok_or(WireError::BadCodec("the tensor's shape does not fit the table of dct"))?;
+    let steps = effective_steps(table, coarseness).ok_or(WireError::BadCodec("a step is out of range"))?;
+    let plan = Plan {
+        table,
+        geometry,
+        steps,
+        coarseness,
+    };
+    plan.decode(payload, out.as_chunks_mut::<4>().0)
+}
+
+/// The table's steps times 2^(coarseness/4); none where one leaves the normal floats.
+fn effective_steps(table: &Table, coarseness: i8) -> Option<Vec<f32>> {
+    const QUARTERS: [f32; 4] = [1.0, 1.189_207_1, core::f32::consts::SQRT_2, 1.681_792_8];
+    let octave = i32::from(coarseness.div_euclid(4));
+    let quarter = QUARTERS.get(usize::try_from(coarseness.rem_euclid(4)).ok()?)?;
+    let factor = f32::from_bits(u32::try_from(127 + octave).ok()? << 23) * quarter;
+    table
+        .steps
+        .iter()
+        .map(|step| Some(step * factor).filter(|step| step.is_normal() && step.recip().is_normal()))
+        .collect()
+}
+
+/// One tensor's way through the codec: images, then groups of eight channels, then blocks, then frequencies, then lanes.
+struct Plan<'a> {
+    table: &'a Table,
+    geometry: Geometry,
+    steps: Vec<f32>,
+    coarseness: i8,
+}
+
+/// Up to eight channels of one image.
+struct Group {
+    /// Index of the first element.
+    first: usize,
+    lanes: usize,
+    means: [f32; LANES],
+    /// By frequency, then lane.
+    classes: Vec<Class>,
+}
+
+impl Plan<'_> {
+    fn sides(&self) -> (usize, usize) {
+        let [rows, columns] = self.table.block.map(usize::from);
+        (rows, columns)
+    }
+
+    fn blocks_of_plane(&self) -> usize {
+        let (rows, columns) = self.sides();
+        (self.geometry.rows / rows).saturating_mul(self.geometry.columns / columns)
+    }
+
+    /// Groups of all images, in order; the elements of an image follow each other.
+    fn groups(&self) -> impl DoubleEndedIterator<Item = Group> + '_ {
+        let Geometry {
+            images,
+            channels,
+            rows,
+            columns,
+            channel_stride,
+            ..
+        } = self.geometry;
+        let of_image = channels.div_ceil(LANES);
+        let image_elements = channels.saturating_mul(rows).saturating_mul(columns);
+        (0..images.saturating_mul(of_image)).map(move |i| {
+            let channel = i % of_image * LANES;
+            let first = i / of_image * image_elements + channel * channel_stride;
+            self.group(first, channel)
+        })
+    }
+
+    fn group(&self, first: usize, channel: usize) -> Group {
+        let lanes = self.geometry.channels.saturating_sub(channel).min(LANES);
+        let mut means = [0.0; LANES];
+        for (to, from) in means.iter_mut().zip(self.table.means.iter().skip(channel)) {
+            *to = *from;
+        }
+        let of_channels = self.table.channel_class.get(channel..).unwrap_or_default();
+        let classes = self.table.frequency_class.iter().flat_map(|frequency| {
+            let offset = i32::from(*frequency) - i32::from(self.coarseness);
+            of_channels
+                .iter()
+                .take(lanes)
+                .map(move |channel| Class::of(i32::from(*channel) + offset))
+        });
+        Group {
+            first,
+            lanes,
+            means,
+            classes: classes.collect(),
+        }
+    }
+
+    /// Index of the first element of a block of a group's first channel.
+    fn block_start(&self, group: &Group, block: usize) -> usize {
+        let (rows, columns) = self.sides();
+        let across = (self.geometry.columns / columns).max(1);
+        let row = block / across * rows;
+        let column = block % across * columns;
+        group.first + (row * self.geometry.columns + column) * self.geometry.column_stride
+    }
+
+    /// Calls `visit` with the index of each run of elements that lie side by side, and where in the block it goes:
+    /// `(index, position, lane)`, a run being a row of one channel, or, with channels last, the lanes of one position.
+    fn runs(&self, start: usize, lanes: usize, mut visit: impl FnMut(usize, usize, usize)) {
+        let (rows, columns) = self.sides();
+        for row in 0..rows {
+            let begin = start + row * self.geometry.columns * self.geometry.column_stride;
+            match self.table.layout {
+                Layout::ChannelsFirst => {
+                    (0..lanes).for_each(|lane| visit(begin + lane * self.geometry.channel_stride, row * columns, lane));
+                }
+                Layout::ChannelsLast => (0..columns)
+                    .for_each(|column| visit(begin + column * self.geometry.column_stride, row * columns + column, 0)),
+            }
+        }
+    }
+
+    fn load(&self, elements: &[[u8; 4]], start: usize, group: &Group, block: &mut Block) {
+        let columns = self.sides().1;
+        let first = self.table.layout == Layout::ChannelsFirst;
+        self.runs(start, group.lanes, |index, position, lane| {
+            let run = elements.get(index..).unwrap_or_default();
+            if first {
+                let mean = group.means[lane % LANES];
+                for (place, element) in block.iter_mut().skip(position).take(columns).zip(run) {
+                    place[lane % LANES] = f32::from_le_bytes(*element) - mean;
+                }
+            } else if let Some(place) = block.get_mut(position) {
+                for ((place, mean), element) in place.iter_mut().zip(group.means).zip(run).take(group.lanes) {
+                    *place = f32::from_le_bytes(*element) - mean;
+                }
+            }
+        });
+    }
+
+    fn store(&self, elements: &mut [[u8; 4]], start: usize, group: &Group, block: &Block) {
+        let columns = self.sides().1;
+        let first = self.table.layout == Layout::ChannelsFirst;
+        self.runs(start, group.lanes, |index, position, lane| {
+            let run = elements.get_mut(index..).unwrap_or_default();
+            if first {
+                let mean = group.means[lane % LANES];
+                for (place, element) in block.iter().skip(position).take(columns).zip(run) {
+                    *element = (place[lane % LANES] + mean).to_le_bytes();
+                }
+            } else if let Some(place) = block.get(position) {
+                for ((place, mean), element) in place.iter().zip(group.means).zip(run).take(group.lanes) {
+                    *element = (place + mean).to_le_bytes();
+                }
+            }
+        });
+    }
+
+    /// Levels in coding order; what is not part of their tokens goes to `plain`.
+    fn to_levels(&self, elements: &[[u8; 4]], levels: &mut Vec<i32>, plain: &mut Vec<u8>) {
+        let (rows, columns) = self.sides();
+        levels.clear();
+        levels.reserve(elements.len());
+        let per_step: Vec<f32> = self.steps.iter().map(|step| step.recip()).collect();
+        let mut bits = BitWriter::new(plain);
+        let mut block: Block = [[0.0; LANES]; MAX_BLOCK * MAX_BLOCK];
+        for group in self.groups() {
+            for index in 0..self.blocks_of_plane() {
+                self.load(elements, self.block_start(&group, index), &group, &mut block);
+                forward(&mut block, rows, columns);
+                let before = levels.len();
+                for (lanes, per_step) in block.iter().zip(&per_step) {
+                    let quantised = self.quantise(lanes, *per_step);
+                    levels.extend(quantised.iter().take(group.lanes));
+                }
+                let coded = levels.get(before..).unwrap_or_default();
+                for (level, class) in coded.iter().zip(&group.classes) {
+                    self.put_plain(*level, *class, &mut bits);
+                }
+            }
+        }
+        bits.finish();
+    }
+
+    #[inline]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "a magnitude is at most 2^20"
+    )]
+    fn quantise(&self, lanes: &[f32; LANES], per_step: f32) -> [i32; LANES] {
+        let most = self.table.max_level.min(MAX_LEVEL) as f32;
+        let lowest = if self.table.signed { -most } else { 0.0 };
+        let mut levels = [0; LANES];
+        for (level, x) in levels.iter_mut().zip(lanes) {
+            let x = (x * per_step).max(lowest);
+            let magnitude = (x.abs() + self.table.rounding).min(most) as i32;
+            *level = if x < 0.0 { -magnitude } else { magnitude };
+        }
+        levels
+    }
+
+    /// For magnitudes above the tokens: what is above, as an Elias gamma code; then the class's low bits; then the sign.
+    #[inline]
+    fn put_plain(&self, level: i32, class: Class, bits: &mut BitWriter<'_>) {
+        let magnitude = level.unsigned_abs();
+        let low = u32::from(class.plain_bits);
+        if magnitude == 0 && low == 0 {
+            return;
+        }
+        let token = magnitude >> low;
+        if token >= ESCAPE {
+            let above = token - ESCAPE + 1;
+            let length = above.ilog2();
+            bits.put(0, length);
+            // The leading one ends the zeros; the bits below it follow.
+            bits.put(1, 1);
+            bits.put(above & ((1 << length) - 1), length);
+        }
+        bits.put(magnitude & ((1 << low) - 1), low);
+        if magnitude != 0 && self.table.signed {
+            bits.put(u32::from(level < 0), 1);
+        }
+    }
+
+    /// The inverse of [`Plan::put_plain`].
+    #[inline]
+    fn take_plain(&self, token: u32, class: Class, bits: &mut BitReader<'_>) -> Option<i32> {
+        let low = u32::from(class.plain_bits);
+        let mut magnitude = token;
+        if token >= ESCAPE {
+            let mut length = 0;
+            while bits.take(1)? == 0 {
+                length += 1;
+                if length > MAX_LEVEL.ilog2() {
+                    return None;
+                }
+            }
+            magnitude += (1 << length) - 1 + bits.take(length)?;
+        }
+        if magnitude > self.table.max_level >> low {
+            return None;
+        }
+        magnitude = magnitude << low | bits.take(low)?;
+        if magnitude > self.table.max_level {
+            return None;
+        }
+        let level = i32::try_from(magnitude).ok()?;
+        let negative = magnitude != 0 && self.table.signed && bits.take(1)? == 1;
+        Some(if negative { -level } else { level })
+    }
+
+    fn encode_tokens(&self, levels: &[i32], mut encoder: Encoder<'_>, out: &mut Vec<u8>) -> Result<(), WireError> {
+        let mut rest = levels;
+        for group in self.groups().rev() {
+            let block = group.classes.len();
+            let coded = block.saturating_mul(self.blocks_of_plane());
+            let (before, of_group) = rest
+                .split_at_checked(rest.len().saturating_sub(coded))
+                .unwrap_or_default();
+            rest = before;
+            let mut index = rest.len() + of_group.len();
+            for levels in of_group.chunks_exact(block.max(1)).rev() {
+                for (level, class) in levels.iter().zip(&group.classes).rev() {
+                    index -= 1;
+                    let token = (level.unsigned_abs() >> class.plain_bits).min(ESCAPE);
+                    encoder.put(index, class.symbol(token));
+                }
+            }
+        }
+        encoder.finish(out)
+    }
+
+    fn decode(&self, payload: &[u8], elements: &mut [[u8; 4]]) -> Result<(), WireError> {
+        const BAD_LEVEL: WireError = WireError::BadCodec("a level is cut short or out of range");
+        let (rows, columns) = self.sides();
+        let (mut decoder, plain) = Decoder::new(payload)?;
+        let mut bits = BitReader::new(plain);
+        let mut block: Block = [[0.0; LANES]; MAX_BLOCK * MAX_BLOCK];
+        let mut index = 0;
+        for group in self.groups() {
+            for block_index in 0..self.blocks_of_plane() {
+                let classes = group.classes.chunks_exact(group.lanes.max(1));
+                for ((place, step), classes) in block.iter_mut().zip(&self.steps).zip(classes) {
+                    for (value, class) in place.iter_mut().zip(classes) {
+                        let token = decoder.take(index, SCALE, |slot| class.find(slot));
+                        index += 1;
+                        *value = 0.0;
+                        if token != 0 || class.plain_bits != 0 {
+                            let level = self.take_plain(token, *class, &mut bits).ok_or(BAD_LEVEL)?;
+                            *value = self.element(level, *step);
+                        }
+                    }
+                }
+                inverse(&mut block, rows, columns);
+                self.store(elements, self.block_start(&group, block_index), &group, &block);
+            }
+        }
+        decoder.finish()?;
+        bits.finish()
+    }
+
+    #[inline]
+    fn element(&self, level: i32, step: f32) -> f32 {
+        if level == 0 {
+            return 0.0;
+        }
+        let shift = if level < 0 { -self.table.shift } else { self.table.shift };
+        // Levels are below 2^20: exact in a 32-bit float.
+        (level as f32 + shift) * step
+    }
+}

@@ -1,0 +1,169 @@
+//! How often each level magnitude is expected, by class: the frequencies that `dct` codes with.
+//!
+//! A class is a magnitude that is expected on average, 2^(class/4 − 7). The distribution is an equal mixture of two
+//! Laplacians, [`NARROW`] and [`WIDE`] times as broad, each integrated over the unit intervals that rounding makes:
+//! coefficients of one frequency differ from image to image, so their tail is heavier than one Laplacian's.
+//! All of it is computed by the compiler; `docs/codec.md` prints the result, and the golden payloads hold it in place.
+
+#![allow(
+    clippy::indexing_slicing,
+    reason = "the compiler computes the tables; later indices are taken modulo the length"
+)]
+
+use super::rans::Symbol;
+
+/// Bits of the frequencies.
+pub(super) const SCALE: u32 = 14;
+/// Magnitudes 0 … 14 have a token each, 15 stands for all above.
+pub(super) const TOKENS: usize = 16;
+/// The token of the larger magnitudes.
+pub(super) const ESCAPE: u32 = 15;
+/// Classes with a table of their own; from here on a class is that of four below with one more plain bit a level.
+const TABLES: usize = 36;
+/// The highest class: magnitudes of 2^20 on average.
+pub(super) const MAX_CLASS: i32 = 32 + 4 * 19;
+
+const NARROW: f64 = 0.5;
+const WIDE: f64 = 1.5;
+
+/// A class of levels: its tables, and how many low bits travel plainly.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Class {
+    table: u8,
+    /// Low bits of a magnitude that are not part of its token.
+    pub(super) plain_bits: u8,
+}
+
+impl Class {
+    /// The class of an expected magnitude; what is out of range takes the nearest, which costs bytes and loses nothing.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 0…108"
+    )]
+    pub(super) fn of(class: i32) -> Self {
+        let class = class.clamp(0, MAX_CLASS) as u8;
+        if usize::from(class) < TABLES {
+            return Self {
+                table: class,
+                plain_bits: 0,
+            };
+        }
+        Self {
+            table: 32 + class % 4,
+            plain_bits: (class - 32) / 4,
+        }
+    }
+
+    /// For encoding a token.
+    #[inline]
+    pub(super) fn symbol(self, token: u32) -> &'static Symbol {
+        &SYMBOLS[usize::from(self.table) % TABLES][token as usize % TOKENS]
+    }
+
+    /// For decoding: the token whose share holds this slot, with start and frequency.
+    #[inline]
+    pub(super) fn find(self, slot: u32) -> (u32, u32, u32) {
+        let starts = &STARTS[usize::from(self.table) % TABLES];
+        let mut token = 0_u32;
+        for start in starts.iter().take(TOKENS).skip(1) {
+            if slot < u32::from(*start) {
+                break;
+            }
+            token += 1;
+        }
+        let start = u32::from(starts[token as usize % TOKENS]);
+        let end = u32::from(starts[token as usize % TOKENS + 1]);
+        (token, start, end - start)
+    }
+}
+
+static STARTS: [[u16; TOKENS + 1]; TABLES] = starts();
+static SYMBOLS: [[Symbol; TOKENS]; TABLES] = symbols();
+
+/// The root of a number from 0 to 2^40, by Newton's method.
+const fn sqrt(x: f64) -> f64 {
+    let mut root = if x > 1.0 { x } else { 1.0 };
+    let mut step = 0;
+    while step < 80 {
+        root = 0.5 * (root + x / root);
+        step += 1;
+    }
+    root
+}
+
+/// 2^(class/4 − 7).
+const fn magnitude(class: usize) -> f64 {
+    let mut m = 1.0 / 128.0;
+    let quarter = sqrt(sqrt(2.0));
+    let mut i = 0;
+    while i < class {
+        m *= quarter;
+        i += 1;
+    }
+    m
+}
+
+/// For a Laplacian rounded to integers with a mean magnitude of m: r with P(0) = 1 − r, P(±t) = r^(2t − 1) (1 − r²).
+/// The mean is r / (1 − r²), solved for r.
+const fn decay(m: f64) -> f64 {
+    (sqrt(1.0 + 4.0 * m * m) - 1.0) / (2.0 * m)
+}
+
+/// The probabilities of the tokens for one Laplacian, added to `sum` at half weight.
+const fn add(sum: &mut [f64; TOKENS], m: f64) {
+    let r = decay(m);
+    let mut above = r;
+    sum[0] += 0.5 * (1.0 - r);
+    let mut token = 1;
+    while token < TOKENS - 1 {
+        sum[token] += 0.5 * above * (1.0 - r * r);
+        above *= r * r;
+        token += 1;
+    }
+    sum[TOKENS - 1] += 0.5 * above;
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of 2^14, never negative"
+)]
+/// Where each token's share begins, and 2^14 at the end. A token has at least 1; what rounding leaves goes to token 0.
+const fn starts() -> [[u16; TOKENS + 1]; TABLES] {
+    let mut all = [[0_u16; TOKENS + 1]; TABLES];
+    let mut class = 0;
+    while class < TABLES {
+        let mut shares = [0.0; TOKENS];
+        add(&mut shares, NARROW * magnitude(class));
+        add(&mut shares, WIDE * magnitude(class));
+        let free = ((1_usize << SCALE) - TOKENS) as f64;
+        let mut end = 1_u16 << SCALE;
+        let mut token = TOKENS;
+        while token > 0 {
+            all[class][token] = end;
+            token -= 1;
+            end -= 1 + (shares[token] * free) as u16;
+        }
+        all[class][0] = 0;
+        class += 1;
+    }
+    all
+}
+
+const fn symbols() -> [[Symbol; TOKENS]; TABLES] {
+    let mut all = [[Symbol::new(0, 1, SCALE); TOKENS]; TABLES];
+    let starts = starts();
+    let mut class = 0;
+    while class < TABLES {
+        let mut token = 0;
+        while token < TOKENS {
+            let start = starts[class][token] as u32;
+            let end = starts[class][token + 1] as u32;
+            all[class][token] = Symbol::new(start, end - start, SCALE);
+            token += 1;
+        }
+        class += 1;
+    }
+    all
+}
