@@ -4,10 +4,9 @@
 //! stdout is data, stderr is log; a sub-command gives a [`Failure`], which has its exit code.
 
 mod chain;
-pub mod doctor;
+pub mod demo;
 mod image;
 pub mod layers;
-pub mod manual;
 pub mod plan;
 pub mod profile;
 pub mod show;
@@ -37,6 +36,8 @@ pub struct Cli {
 /// The sub-commands.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Cut a real network, run both halves in two processes, compare with the whole.
+    Demo(demo::Args),
     /// List every value of a model: operator, shape, bytes, parameters, MACs, and whether a cut there is legal.
     Layers(layers::Args),
     /// Show what a bundle or a model holds.
@@ -47,12 +48,6 @@ pub enum Command {
     Plan(Box<plan::Args>),
     /// Measure what a model costs on this machine.
     Profile(profile::Args),
-    /// Say what this machine can do, what is missing, and the command that gets it.
-    Doctor(doctor::Args),
-    /// Print shell completions.
-    Completions(manual::Completions),
-    /// Write the manual pages, one a sub-command.
-    Man(manual::Man),
 }
 
 /// Runs a sub-command.
@@ -61,14 +56,12 @@ pub enum Command {
 /// What went wrong, with its exit code.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
+        Command::Demo(args) => demo::run(args),
         Command::Layers(args) => layers::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Split(args) => split::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Profile(args) => profile::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Completions(args) => manual::completions(&args),
-        Command::Man(args) => manual::man(&args),
     }
 }
 

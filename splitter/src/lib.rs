@@ -6,7 +6,7 @@
 
 pub mod commands;
 pub mod cut;
-pub mod doctor;
+pub mod demo;
 pub mod emit;
 pub mod exit;
 pub mod graph;
