@@ -12,6 +12,7 @@ mod flights;
 pub mod handoff;
 pub mod head;
 pub mod keep;
+pub mod solo;
 pub mod tail;
 
 use kerf_wire::manifest::{Manifest, ManifestError};

@@ -1,6 +1,10 @@
 //! The only door to the disk for what must survive a power cut, so that tests can break each call.
 
+mod disk;
+
 use std::io;
+
+pub use disk::DiskStorage;
 
 /// A folder of files, by plain name. An implementation promises: after `sync` of a file its appended bytes survive a
 /// power cut; after `sync_dir` so do creations, renames and removals.

@@ -10,7 +10,9 @@
     reason = "a test says what failed by panicking"
 )]
 
+pub mod disk;
 pub mod http;
+pub mod random;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

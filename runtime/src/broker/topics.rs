@@ -8,7 +8,7 @@
 //! | `P/DEVICE/receipt` | the last part; a reader that confirms | the device's head |
 //! | `P/DEVICE/result` | the part that answers | readers, the device's head |
 //! | `P/DEVICE/input` | any client | the device's stage |
-//! | `P/DEVICE/status` | the device's stage (retained; last will) | operators |
+//! | `P/DEVICE/status/PART` | the device's stage (retained; last will) | operators |
 //!
 //! P is the prefix, one or two levels, so that no topic has more than five.
 
@@ -86,9 +86,9 @@ impl Topics {
         format!("{}/{device}/input", self.prefix)
     }
 
-    /// A device's birth, death and counters.
-    pub fn status(&self, device: impl fmt::Display) -> String {
-        format!("{}/{device}/status", self.prefix)
+    /// Birth, death and counters of a device's stage of this part.
+    pub fn status(&self, device: impl fmt::Display, part: usize) -> String {
+        format!("{}/{device}/status/{part}", self.prefix)
     }
 
     /// The device level of a topic under this prefix.

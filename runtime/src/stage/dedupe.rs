@@ -2,10 +2,12 @@
 //!
 //! Owns: the memory of answers and of delivered ids, and its bounds. Must not know: where repeats come from.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use kerf_wire::{DeviceId, FrameId};
+
+use crate::ranges::Ranges;
 
 /// Most bytes of stored answers; an older repeat is simply run again, which gives the same answer under the same id.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -57,51 +59,33 @@ impl Answers {
     }
 }
 
-/// Most boots and most ranges that are remembered; far beyond a fleet's, and the bound of memory: about 64 MiB.
+/// Most ranges of ids that are remembered: the bound of memory, about 64 MiB.
 const MAX_RANGES: usize = 500_000;
 
 /// Ids that were delivered, as ranges of sequences: a device that loses nothing costs one range, however long it runs.
 #[derive(Debug, Default)]
 pub struct Delivered {
-    /// For each device and boot: first sequence → last sequence of each range.
-    boots: HashMap<(DeviceId, u64), BTreeMap<u64, u64>>,
+    boots: HashMap<(DeviceId, u64), Ranges>,
     ranges: usize,
 }
 
 impl Delivered {
-    /// Notes an id; true when it is new. None when the memory's bound is reached and the id can be neither.
+    /// Notes an id; true when it is new. None when the memory's bound is reached and the id does not fit in.
     pub fn note(&mut self, id: &FrameId) -> Option<bool> {
-        let key = (id.device.clone(), id.boot);
-        let ranges = self.boots.entry(key).or_default();
-        let sequence = id.sequence;
-        let before = ranges
-            .range(..=sequence)
-            .next_back()
-            .map(|(&first, &last)| (first, last));
-        if before.is_some_and(|(_, last)| last >= sequence) {
-            return Some(false);
-        }
-        let joins_before = before.filter(|&(_, last)| last.checked_add(1) == Some(sequence));
-        let behind = sequence.checked_add(1).and_then(|next| ranges.remove(&next));
-        if joins_before.is_none() && behind.is_none() && self.ranges >= MAX_RANGES {
+        let ranges = self.boots.entry((id.device.clone(), id.boot)).or_default();
+        if self.ranges >= MAX_RANGES && !ranges.joins(id.sequence) {
             return None;
         }
-        let first = joins_before.map_or(sequence, |(first, _)| first);
-        ranges.insert(first, behind.unwrap_or(sequence));
-        self.ranges = match (joins_before.is_some(), behind.is_some()) {
-            (false, false) => self.ranges + 1,
-            (true, true) => self.ranges - 1,
-            _ => self.ranges,
-        };
-        Some(true)
+        let before = ranges.len();
+        let new = ranges.insert(id.sequence);
+        self.ranges = self.ranges + ranges.len() - before;
+        Some(new)
     }
 
     /// True when the id was noted before.
     pub fn contains(&self, id: &FrameId) -> bool {
-        let key = (id.device.clone(), id.boot);
-        let ranges = self.boots.get(&key);
-        let before = ranges.and_then(|r| r.range(..=id.sequence).next_back());
-        before.is_some_and(|(_, &last)| last >= id.sequence)
+        let ranges = self.boots.get(&(id.device.clone(), id.boot));
+        ranges.is_some_and(|r| r.contains(id.sequence))
     }
 
     /// Ranges in memory.
@@ -140,15 +124,6 @@ mod tests {
         assert_eq!(known.len(), 4096);
         assert_eq!(delivered.ranges(), 1);
         assert!(delivered.contains(&id("a", 0)) && !delivered.contains(&id("b", 0)));
-    }
-
-    #[test]
-    fn the_last_sequence_of_all_does_not_overflow() {
-        let mut delivered = Delivered::default();
-        assert_eq!(delivered.note(&id("a", u64::MAX)), Some(true));
-        assert_eq!(delivered.note(&id("a", u64::MAX - 1)), Some(true));
-        assert_eq!(delivered.note(&id("a", u64::MAX)), Some(false));
-        assert_eq!(delivered.ranges(), 1);
     }
 
     #[test]

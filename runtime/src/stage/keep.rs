@@ -9,6 +9,7 @@ use std::io;
 use bytes::Bytes;
 
 use crate::broker::backoff::random;
+use crate::exit::{Exit, Failure};
 
 /// Frames by sequence, oldest first.
 pub trait Keep: Send {
@@ -32,6 +33,11 @@ pub trait Keep: Send {
     /// # Errors
     /// When the disk fails; the frame may then be sent again after a restart.
     fn free(&mut self, sequence: u64) -> Result<(), KeepError>;
+    /// Writes down what was freed, so that it is not sent again after a restart.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    fn flush(&mut self) -> Result<(), KeepError>;
     /// Frames waiting.
     fn frames(&self) -> usize;
     /// Bytes that they take.
@@ -74,6 +80,22 @@ pub enum KeepError {
     /// What is on the disk is no spool of ours, or of another device.
     #[error("spool damaged: {0}")]
     Damaged(String),
+}
+
+impl KeepError {
+    /// The exit code at the start; a running stage shows it in its log and goes on.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Full { .. } | Self::DiskFull(_) => Exit::DiskFull,
+            Self::Disk { .. } | Self::Damaged(_) => Exit::SpoolDamaged,
+        }
+    }
+}
+
+impl From<KeepError> for Failure {
+    fn from(error: KeepError) -> Self {
+        Self::new(error.exit(), error)
+    }
 }
 
 /// Frames in memory: lost when the program ends.
@@ -150,6 +172,10 @@ impl Keep for MemoryKeep {
 
     fn free(&mut self, sequence: u64) -> Result<(), KeepError> {
         self.remove(sequence);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), KeepError> {
         Ok(())
     }
 

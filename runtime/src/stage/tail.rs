@@ -18,6 +18,8 @@ use crate::tensor::Tensor;
 
 mod make;
 
+pub(super) use make::hop_times;
+
 /// How long one answer may wait for the outgoing slot; then the delivery is left to come again.
 const SLOT_WAIT: Duration = Duration::from_secs(20);
 

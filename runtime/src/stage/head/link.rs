@@ -13,7 +13,7 @@ use super::{Answer, HeadConfig, Summary};
 use crate::broker::{Broker, BrokerError, Delivery, Message};
 use crate::stage::flights::{Flight, Flights};
 use crate::stage::handoff::Reader;
-use crate::stage::keep::{Keep, KeepError};
+use crate::stage::keep::Keep;
 use crate::stage::sequence_of;
 
 /// How long one publish may wait for the outgoing slot before receipts are looked at again.
@@ -85,6 +85,9 @@ impl<'a> Link<'a> {
             self.fill_window();
             let wait = self.send();
             if self.group.is_empty() && self.reader.is_over() && self.keep.frames() == 0 {
+                if let Err(why) = self.keep.flush() {
+                    log::warn!("event=not_flushed why={:?}", why.to_string());
+                }
                 return self.summary;
             }
             self.receive(wait);
@@ -114,7 +117,7 @@ impl<'a> Link<'a> {
             }
             Err(why) => {
                 self.refused_at = Some(Instant::now());
-                self.say(|| format!("event=not_accepted code={} why={:?}", code(&why), why.to_string()));
+                self.say(|| format!("event=not_accepted code={} why={:?}", why.exit() as u8, why.to_string()));
             }
         }
     }
@@ -141,7 +144,13 @@ impl<'a> Link<'a> {
                 }
                 Ok(None) => return,
                 Err(why) => {
-                    self.say(|| format!("event=keep_unreadable code={} why={:?}", code(&why), why.to_string()));
+                    self.say(|| {
+                        format!(
+                            "event=keep_unreadable code={} why={:?}",
+                            why.exit() as u8,
+                            why.to_string()
+                        )
+                    });
                     return;
                 }
             }
@@ -337,7 +346,7 @@ impl<'a> Link<'a> {
 
     fn free(&mut self, sequence: u64) {
         if let Err(why) = self.keep.free(sequence) {
-            self.say(|| format!("event=not_freed code={} why={:?}", code(&why), why.to_string()));
+            self.say(|| format!("event=not_freed code={} why={:?}", why.exit() as u8, why.to_string()));
         }
     }
 
@@ -347,12 +356,5 @@ impl<'a> Link<'a> {
             self.said_at = Some(Instant::now());
             log::warn!("{}", text());
         }
-    }
-}
-
-fn code(why: &KeepError) -> u8 {
-    match why {
-        KeepError::Full { .. } | KeepError::DiskFull(_) => 50,
-        KeepError::Disk { .. } | KeepError::Damaged(_) => 51,
     }
 }

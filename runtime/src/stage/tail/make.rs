@@ -85,7 +85,8 @@ fn busy_us(hop: &Hop) -> u64 {
     u64::from(hop.decode_us) + u64::from(hop.run_us) + u64::from(hop.encode_us)
 }
 
-fn hop_times(hop: &Hop, backend: Option<&str>) -> HopTimes {
+/// A hop as a result tells it.
+pub(in crate::stage) fn hop_times(hop: &Hop, backend: Option<&str>) -> HopTimes {
     let ms = |us: u32| f64::from(us) / 1e3;
     HopTimes {
         part: hop.part,
