@@ -12,6 +12,8 @@
 
 pub mod disk;
 pub mod http;
+pub mod mosquitto;
+pub mod process;
 pub mod random;
 
 use std::path::{Path, PathBuf};
