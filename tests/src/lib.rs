@@ -16,6 +16,8 @@ pub mod mosquitto;
 pub mod process;
 pub mod random;
 
+pub mod judge;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
