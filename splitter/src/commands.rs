@@ -12,6 +12,7 @@ pub mod profile;
 pub mod show;
 pub mod split;
 mod table;
+pub mod verify;
 
 pub use chain::Chain;
 pub use image::ImageArgs;
@@ -48,6 +49,14 @@ pub enum Command {
     Plan(Box<plan::Args>),
     /// Measure what a model costs on this machine.
     Profile(profile::Args),
+    /// Say what this machine can do, what is missing, and the command that gets it.
+    Doctor(doctor::Args),
+    /// Print shell completions.
+    Completions(manual::Completions),
+    /// Write the manual pages, one a sub-command.
+    Man(manual::Man),
+    /// Run the whole model and the parts on the same inputs, and compare.
+    Verify(verify::Args),
 }
 
 /// Runs a sub-command.
@@ -62,6 +71,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Split(args) => split::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Profile(args) => profile::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
+        Command::Verify(args) => verify::run(&args),
     }
 }
 

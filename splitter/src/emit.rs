@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use kerf_wire::Manifest;
 use kerf_wire::manifest::{ExitPolicy, Preprocess};
 
-pub use write::Folder;
+pub use write::{Folder, Written, replace_file};
 
 use crate::cut::{Cut, Illegal, Partition};
 use crate::graph::Graph;
@@ -25,6 +25,8 @@ use crate::onnx::Model;
 
 /// The manifest's file name.
 pub const MANIFEST: &str = "manifest.json";
+/// Beside the manifest and not part of it: where the whole model was, so that `kerf verify` finds it.
+pub const MODEL_PATH: &str = "model.path";
 
 /// What a bundle says beyond its parts.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +69,9 @@ pub fn bundle(
     })?;
     let manifest = manifest::of(model, digest, graph, &partition, files, options)?;
     folder.write(MANIFEST, manifest.to_json()?.as_bytes())?;
+    if let Some(path) = &model.path {
+        folder.write(MODEL_PATH, path.as_os_str().as_encoded_bytes())?;
+    }
     folder.finish()?;
     Ok(manifest)
 }

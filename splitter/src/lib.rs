@@ -15,3 +15,4 @@ pub mod onnx;
 pub mod plan;
 pub mod profile;
 pub mod quantize;
+pub mod verify;

@@ -132,6 +132,23 @@ impl Drop for Folder {
     }
 }
 
+/// Writes a file under another name and renames it into place.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), EmitError> {
+    let failed = |why| EmitError::Write {
+        path: path.to_path_buf(),
+        why,
+    };
+    let making = path.with_extension(format!("kerf-{}", std::process::id()));
+    let written = fs::write(&making, bytes).and_then(|()| fs::rename(&making, path));
+    written.map_err(|why| {
+        let _the_first_error_is_the_one_to_tell = fs::remove_file(&making);
+        failed(why)
+    })
+}
+
 /// An empty folder, a bundle, or nothing at all.
 fn may_replace(target: &Path) -> bool {
     match fs::read_dir(target) {

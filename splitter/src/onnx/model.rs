@@ -23,6 +23,8 @@ use crate::limits::MAX_NODES;
 pub struct Model {
     /// File name without folder and extension.
     pub name: String,
+    /// The file, where it was read from one.
+    pub path: Option<PathBuf>,
     /// The folder of the file, where external data lies.
     pub folder: PathBuf,
     /// The model's own file first, then its external data.
@@ -110,7 +112,9 @@ impl Model {
             .file_stem()
             .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        Self::from_source(source, name, folder)
+        let mut model = Self::from_source(source, name, folder)?;
+        model.path = Some(path.canonicalize().unwrap_or_else(|_| path.to_path_buf()));
+        Ok(model)
     }
 
     /// Reads a model from memory; `folder` is where its external data would lie.
@@ -186,6 +190,7 @@ fn decode(found: Scan, source: Source, name: String, folder: PathBuf) -> Result<
     let functions = std::mem::take(&mut header.functions);
     let mut read = Model {
         name,
+        path: None,
         folder,
         sources: vec![source],
         header,

@@ -1,0 +1,186 @@
+//! `kerf verify`: do the parts give what the whole gives?
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use kerf_runtime::backend;
+use kerf_runtime::bundle::{Bundle, MANIFEST, open_model};
+use kerf_wire::Manifest;
+
+use super::{parse_symbol, print};
+use crate::emit;
+use crate::exit::{Exit, Failure, OrExit as _};
+use crate::verify::{self, Comparison, Report};
+
+/// Run the whole model and the parts on the same inputs, and compare.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  kerf verify bundle\n  kerf verify bundle --model model.onnx --runs 10 --seed 7\n  \
+    kerf verify bundle --backend tract --dim H=48 --dim W=192\n\n\
+    Passes within 1e-4 (max|a-b| / max|b|) on one engine and 1e-3 across two, with the same argmax; else exit code 12.\n\
+    What it finds is written into the manifest, and a signature that is there is dropped: sign last."
+)]
+pub struct Args {
+    /// The bundle's folder.
+    pub bundle: PathBuf,
+    /// The whole model; found by itself where it still lies where it was split.
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Run on this engine; repeat it to compare engines. All that are there unless given.
+    #[arg(long, value_name = "NAME")]
+    pub backend: Vec<String>,
+    /// How many random inputs.
+    #[arg(long, default_value_t = 3)]
+    pub runs: usize,
+    /// Seed of the random inputs.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Take this number for a symbolic dimension, e.g. --dim H=48.
+    #[arg(long = "dim", value_name = "NAME=NUMBER", value_parser = parse_symbol)]
+    pub dims: Vec<(String, u64)>,
+    /// Allow this relative difference instead of 1e-4 and 1e-3.
+    #[arg(long, value_name = "NUMBER")]
+    pub tolerance: Option<f64>,
+    /// Leave the manifest as it is.
+    #[arg(long)]
+    pub no_proof: bool,
+    /// Machine-readable.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Compares, prints, and writes the proof.
+///
+/// # Errors
+/// Exit code 12 when the parts differ from the whole.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let bundle = Bundle::open(&args.bundle)?;
+    let manifest = bundle.manifest();
+    let model = open_model(&whole(args, manifest)?)?;
+    if model.sha256 != manifest.model.sha256 {
+        let (path, got, want) = (model.path.display(), model.sha256, manifest.model.sha256);
+        return Err(Failure::usage(format!(
+            "{path} is not the model of this bundle: SHA-256 {got}, expected {want}"
+        )));
+    }
+    let backends = if args.backend.is_empty() {
+        present()
+    } else {
+        args.backend.clone()
+    };
+    let symbols = args.dims.iter().cloned().collect();
+    let inputs = verify::random(manifest, &symbols, args.seed, args.runs).or_exit(Exit::Usage)?;
+    let report = verify::verify(&bundle, &model, &backends, &inputs, args.tolerance)?;
+    print(&if args.json { json(&report)? } else { text(&report) })?;
+    if let Some(worst) = report.broken().next() {
+        return Err(Failure::new(Exit::PartsDiffer, anyhow::anyhow!("{}", broken(worst))));
+    }
+    if args.no_proof {
+        return Ok(());
+    }
+    let input = format!("{} random, seed {}", args.runs, args.seed);
+    keep(&args.bundle, manifest, &report, &input)
+}
+
+/// The whole model: as given, or where it was when it was split.
+fn whole(args: &Args, manifest: &Manifest) -> Result<PathBuf, Failure> {
+    if let Some(model) = &args.model {
+        return Ok(model.clone());
+    }
+    let hint = std::fs::read_to_string(args.bundle.join(emit::MODEL_PATH)).unwrap_or_default();
+    let path = Path::new(hint.trim());
+    if path.is_file() {
+        return Ok(path.to_path_buf());
+    }
+    let (name, digest) = (&manifest.model.name, manifest.model.sha256);
+    Err(Failure::usage(format!(
+        "the whole model is not where it was when it was split: give --model FILE ({name}.onnx, SHA-256 {digest})"
+    )))
+}
+
+/// The engines that run ONNX on this machine.
+fn present() -> Vec<String> {
+    let runs_onnx = |b: &&&dyn backend::Backend| b.formats().contains(&kerf_wire::manifest::Format::Onnx);
+    let there = |b: &&&dyn backend::Backend| b.check().is_ok();
+    let general = |b: &&&dyn backend::Backend| matches!(b.name(), "tract" | "onnxruntime");
+    backend::all()
+        .iter()
+        .filter(general)
+        .filter(runs_onnx)
+        .filter(there)
+        .map(|b| b.name().to_owned())
+        .collect()
+}
+
+fn broken(c: &Comparison) -> String {
+    let what = if c.of_wholes {
+        format!(
+            "{} and {} differ on the whole model: one of the engines is wrong",
+            c.whole, c.parts
+        )
+    } else {
+        format!("the parts on {} differ from the whole on {}", c.parts, c.whole)
+    };
+    format!(
+        "{what}; at output {:?} by {:.3e} (allowed {:.0e}), argmax agrees on {} of {}",
+        c.difference.output, c.difference.relative, c.tolerance, c.difference.argmax_agree, c.difference.argmax_of
+    )
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for c in &report.comparisons {
+        let who = if c.of_wholes {
+            format!("whole on {} and on {}", c.whole, c.parts)
+        } else {
+            format!("parts on {}, whole on {}", c.parts, c.whole)
+        };
+        let _infallible = writeln!(
+            text,
+            "{}  {who}: largest difference {:.3e}, relative {:.3e}, argmax agrees on {} of {}",
+            if c.holds() { "equal " } else { "DIFFER" },
+            c.difference.max,
+            c.difference.relative,
+            c.difference.argmax_agree,
+            c.difference.argmax_of
+        );
+    }
+    for skipped in &report.skipped {
+        let _infallible = writeln!(text, "skipped {skipped}");
+    }
+    text
+}
+
+fn json(report: &Report) -> Result<String, Failure> {
+    let one = |c: &Comparison| {
+        serde_json::json!({
+            "whole": c.whole, "parts": c.parts, "of_wholes": c.of_wholes, "holds": c.holds(),
+            "difference_max": c.difference.max, "difference_relative": c.difference.relative,
+            "output": c.difference.output, "argmax_agreement": c.difference.argmax_agreement(),
+            "tolerance": c.tolerance,
+        })
+    };
+    let comparisons: Vec<_> = report.comparisons.iter().map(one).collect();
+    let document = serde_json::json!({"comparisons": comparisons, "skipped": report.skipped});
+    Ok(serde_json::to_string_pretty(&document).or_exit(Exit::Bug)? + "\n")
+}
+
+/// Writes the proofs into the manifest, in the place of those of the same engines.
+fn keep(dir: &Path, manifest: &Manifest, report: &Report, input: &str) -> Result<(), Failure> {
+    let mut manifest = manifest.clone();
+    let proofs = report.proofs(&manifest, input);
+    let replaced = |p: &kerf_wire::manifest::Proof| proofs.iter().any(|n| n.whole == p.whole && n.parts == p.parts);
+    manifest.proofs.retain(|p| !replaced(p));
+    manifest.proofs.extend(proofs);
+    let json = manifest.to_json().or_exit(Exit::Bug)?;
+    emit::replace_file(&dir.join(MANIFEST), json.as_bytes())?;
+    let signature = dir.join("manifest.sig");
+    if signature.exists() {
+        std::fs::remove_file(&signature).or_exit(Exit::Usage)?;
+        log::warn!(
+            "event=signature-dropped file={} the manifest has changed: sign again",
+            signature.display()
+        );
+    }
+    Ok(())
+}
