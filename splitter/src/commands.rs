@@ -5,8 +5,10 @@
 
 mod chain;
 pub mod demo;
+pub mod doctor;
 mod image;
 pub mod layers;
+pub mod manual;
 pub mod plan;
 pub mod profile;
 pub mod show;

@@ -7,6 +7,7 @@
 pub mod commands;
 pub mod cut;
 pub mod demo;
+pub mod doctor;
 pub mod emit;
 pub mod exit;
 pub mod graph;
