@@ -6,6 +6,7 @@
 mod chain;
 pub mod demo;
 pub mod doctor;
+pub mod graph;
 mod image;
 pub mod layers;
 pub mod manual;
@@ -47,6 +48,8 @@ pub enum Command {
     Show(show::Args),
     /// Split a model into parts at values, and write the bundle that stages run.
     Split(split::Args),
+    /// Draw a model, or the parts of a bundle, as one HTML file, an SVG or a DOT graph.
+    Graph(graph::Args),
     /// Find the best cut, or that none pays, for a device, a link and a cloud.
     Plan(Box<plan::Args>),
     /// Measure what a model costs on this machine.
@@ -71,6 +74,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Layers(args) => layers::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Split(args) => split::run(&args),
+        Command::Graph(args) => graph::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Profile(args) => profile::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -13,6 +13,7 @@ pub mod exit;
 pub mod graph;
 pub mod limits;
 pub mod onnx;
+pub mod page;
 pub mod plan;
 pub mod profile;
 pub mod quantize;

@@ -18,6 +18,8 @@ pub mod random;
 
 pub mod judge;
 
+pub mod browser;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -104,17 +104,6 @@ pub(super) fn floats(tensor: &TensorProto) -> Result<Floats, QuantizeError> {
     Ok(Floats { data, dims })
 }
 
-/// Decodes 64-bit integers, raw or as a list.
-pub(super) fn integers(tensor: &TensorProto) -> Vec<i64> {
-    match &tensor.raw_data {
-        Some(raw) if tensor.int64_data.is_empty() => raw
-            .chunks_exact(8)
-            .map(|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
-            .collect(),
-        _ => tensor.int64_data.clone(),
-    }
-}
-
 /// A tensor of raw little-endian bytes.
 pub(super) fn raw(name: &str, kind: DataType, dims: &[usize], bytes: Vec<u8>) -> TensorProto {
     TensorProto {
