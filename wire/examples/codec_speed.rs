@@ -1,0 +1,86 @@
+//! How fast and how small each codec is on made-up feature maps: `cargo run --release -p kerf-wire --example codec_speed`.
+//!
+//! MB/s of 32-bit float input, one core. `kerf codec survey` measures the same on a model's own tensors.
+
+#![allow(clippy::unwrap_used, reason = "an example ends where something is wrong")]
+
+use std::time::Instant;
+
+use kerf_wire::codec::{Codec, Coder, Layout, MAX_LEVEL, Packer, Quantiser, Table};
+use kerf_wire::{CodecId, DType, TensorRef};
+
+const SHAPE: [u32; 4] = [1, 192, 28, 28];
+const SECONDS: f64 = 0.3;
+
+fn main() {
+    let bytes = maps();
+    let tensor = TensorRef::new(DType::F32, &SHAPE, &bytes).unwrap();
+    let mut coder = Coder::new();
+    println!("{:22}{:>10}{:>14}{:>14}", "codec", "bits", "encode MB/s", "decode MB/s");
+    for (id, quantiser, packer) in CodecId::all() {
+        if packer == Packer::Zstd && !cfg!(feature = "zstd") {
+            continue;
+        }
+        let codec = match quantiser {
+            Quantiser::Dct => Codec::dct(table()).unwrap(),
+            _ => Codec::plain(id),
+        };
+        let mut out = Vec::new();
+        let encode = speed(bytes.len(), || {
+            out.clear();
+            coder.encode(&codec, &tensor, &mut out).unwrap();
+        });
+        out.clear();
+        let header = coder.encode(&codec, &tensor, &mut out).unwrap();
+        let mut back = vec![0; bytes.len()];
+        let decode = speed(bytes.len(), || coder.decode(&codec, &header, &out, &mut back).unwrap());
+        let bits = out.len() as f64 * 32.0 / bytes.len() as f64;
+        println!("{:22}{bits:>10.2}{encode:>14.0}{decode:>14.0}", id.to_string());
+    }
+}
+
+/// MB/s of the fastest of the runs that fit the time.
+fn speed(bytes: usize, mut run: impl FnMut()) -> f64 {
+    let begin = Instant::now();
+    let mut best = f64::INFINITY;
+    while begin.elapsed().as_secs_f64() < SECONDS {
+        let start = Instant::now();
+        run();
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    bytes as f64 / 1e6 / best
+}
+
+/// Smooth maps with noise and, as after a ReLU, zeros.
+fn maps() -> Vec<u8> {
+    let [_, channels, rows, columns] = SHAPE;
+    let mut seed = 1_u64;
+    let mut noise = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 40) as f32 / (1 << 24) as f32 - 0.5
+    };
+    let mut bytes = Vec::new();
+    for c in 0..channels {
+        for i in 0..rows * columns {
+            let (y, x) = ((i / columns) as f32, (i % columns) as f32);
+            let value = 2.0 * (0.3 * y + c as f32).sin() * (0.2 * x).cos() + 2.0 * noise();
+            bytes.extend_from_slice(&value.max(0.0).to_le_bytes());
+        }
+    }
+    bytes
+}
+
+fn table() -> Table {
+    Table {
+        layout: Layout::ChannelsFirst,
+        block: [7, 7],
+        signed: true,
+        max_level: MAX_LEVEL,
+        rounding: 0.5,
+        shift: 0.0,
+        steps: vec![0.8; 49],
+        means: vec![0.5; 192],
+        frequency_class: (0..49_i16).map(|f| 8 - f / 7 - f % 7).collect(),
+        channel_class: vec![22; 192],
+    }
+}
