@@ -7,6 +7,7 @@
 //! A stage is a stage: a head takes inputs and a tail takes frames, and where a part is the last, its frame is an answer.
 //! The last stage's receipt, not the broker's acknowledgement, frees a frame at the head.
 
+mod coding;
 pub mod dedupe;
 mod flights;
 pub mod handoff;
@@ -15,9 +16,10 @@ pub mod keep;
 pub mod solo;
 pub mod tail;
 
+use kerf_wire::codec::Codec;
 use kerf_wire::manifest::{Manifest, ManifestError};
 use kerf_wire::result::{Label, Output};
-use kerf_wire::{CutId, DeviceId, Digest, TensorRef};
+use kerf_wire::{CutId, DeviceId, Digest, TensorRef, WireError};
 
 use crate::backend::RunError;
 use crate::source::Input;
@@ -59,22 +61,59 @@ pub struct Crossing {
     pub cut: CutId,
 }
 
-impl Crossing {
+/// A cut as the stages on its two sides see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Border {
+    /// What a frame across it says of itself.
+    pub crossing: Crossing,
+    /// The values that cross, in the frame's order.
+    pub values: Vec<String>,
+    /// How each is encoded, in the same order.
+    pub codecs: Vec<Codec>,
+}
+
+impl Border {
     /// The cut behind part `part`; none behind the last.
     ///
     /// # Errors
-    /// When the manifest's cut has no valid id.
-    pub fn behind(manifest: &Manifest, part: usize) -> Result<Option<Self>, ManifestError> {
-        let cut = manifest
-            .cuts
-            .get(part)
-            .map(kerf_wire::manifest::Cut::cut_id)
-            .transpose()?;
-        Ok(cut.map(|cut| Self {
-            model: manifest.model.sha256,
-            cut,
+    /// When the manifest names a codec that this program does not know, or its table does not hold together.
+    pub fn behind(manifest: &Manifest, part: usize) -> Result<Option<Self>, BorderError> {
+        let Some(cut) = manifest.cuts.get(part) else {
+            return Ok(None);
+        };
+        let codec = |name: &String| match cut.codecs.get(name) {
+            Some(entry) => Codec::of_manifest(entry).map_err(|why| BorderError::Codec {
+                value: name.clone(),
+                why,
+            }),
+            None => Ok(Codec::RAW),
+        };
+        Ok(Some(Self {
+            crossing: Crossing {
+                model: manifest.model.sha256,
+                cut: cut.cut_id()?,
+            },
+            values: cut.values.clone(),
+            codecs: cut.values.iter().map(codec).collect::<Result<_, _>>()?,
         }))
     }
+}
+
+/// Why a cut of a manifest cannot be crossed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BorderError {
+    /// Its id is none.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A codec is not known.
+    #[error("value {value}: {why}")]
+    Codec {
+        /// The value.
+        value: String,
+        /// The cause.
+        why: WireError,
+    },
 }
 
 impl std::fmt::Display for Crossing {

@@ -11,7 +11,7 @@ use kerf_wire::{DeviceId, FrameId, InferenceResult};
 use serde::Serialize;
 
 use super::keep::Keep;
-use super::{Crossing, Part, handoff};
+use super::{Border, Part, handoff};
 use crate::broker::topics::Topics;
 use crate::broker::{Broker, BrokerError};
 use crate::source::Source;
@@ -23,8 +23,8 @@ pub struct HeadConfig {
     pub device: DeviceId,
     /// Where it writes and reads.
     pub topics: Topics,
-    /// The model, and the cut behind its part.
-    pub crossing: Crossing,
+    /// The cut behind its part.
+    pub onward: Border,
     /// Waits for each frame's result too, not for its receipt alone.
     pub results: bool,
 }
@@ -97,7 +97,7 @@ pub fn run(
             boot,
             sequence,
         };
-        let failed = make::Maker::new(part, config.crossing, first).run(source, id, &writer, &waker);
+        let failed = make::Maker::new(part, &config.onward, first).run(source, id, &writer, &waker);
         drop(writer);
         waker.wake();
         let mut summary = link.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

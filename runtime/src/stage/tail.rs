@@ -5,16 +5,16 @@
 
 use std::time::{Duration, Instant};
 
+use kerf_wire::codec::Coder;
 use kerf_wire::limits::MAX_REASON_BYTES;
 use kerf_wire::{Envelope, Frame, FrameBuilder, FrameId, Hop, Outcome, Receipt, WireError};
 
+use super::coding::{decode, encode};
 use super::dedupe::{Answers, StoredAnswer};
-use super::{Answerer, Crossing, Part, micros, unix_us};
+use super::{Answerer, Border, Crossing, Part, micros, unix_us};
 use crate::backend::RunError;
 use crate::broker::topics::Topics;
 use crate::broker::{Broker, BrokerError, Delivery, Message};
-use crate::source::Input;
-use crate::tensor::Tensor;
 
 mod make;
 
@@ -31,11 +31,9 @@ pub struct TailConfig {
     /// Its part.
     pub part: u8,
     /// The cut before it.
-    pub crossing: Crossing,
-    /// The values that cross there, in the frame's order.
-    pub reaching: Vec<String>,
+    pub before: Border,
     /// The cut behind it; none where it answers.
-    pub onward: Option<Crossing>,
+    pub onward: Option<Border>,
     /// Who gives the receipt.
     pub confirm: Confirm,
     /// Said in every result, e.g. that a backend stepped down.
@@ -76,6 +74,7 @@ pub struct Tail {
     config: TailConfig,
     answers: Answers,
     builder: FrameBuilder,
+    coder: Coder,
 }
 
 /// Why a frame is not answered, ever.
@@ -113,6 +112,7 @@ impl Tail {
             config,
             answers: Answers::default(),
             builder: FrameBuilder::new(),
+            coder: Coder::new(),
         }
     }
 
@@ -196,7 +196,8 @@ impl Tail {
             return Err(Refusal::NoStore);
         };
         let begun = Instant::now();
-        let reaching = self.tensors(frame)?;
+        self.check_frame(frame)?;
+        let reaching = decode(&mut self.coder, &self.config.before, frame)?;
         let decoded = Instant::now();
         let backend = self.part.backend();
         let leaving = self.part.run(&reaching)?;
@@ -207,9 +208,16 @@ impl Tail {
             run_us: micros(leaving.run),
             encode_us: 0,
         };
-        if let Some(onward) = self.config.onward {
+        if let Some(onward) = &self.config.onward {
+            let begun = Instant::now();
+            self.builder.clear();
+            encode(&mut self.builder, &mut self.coder, onward, &leaving)?;
+            let hop = Hop {
+                encode_us: micros(begun.elapsed()),
+                ..hop
+            };
             let topics = &self.config.topics;
-            return make::forward(&mut self.builder, frame, &leaving, hop, onward, topics).map(Output::Onward);
+            return make::forward(&mut self.builder, frame, hop, onward.crossing, topics).map(Output::Onward);
         }
         let ran = make::Ran {
             frame,
@@ -221,32 +229,21 @@ impl Tail {
         make::answer(&ran, self.answerer.as_ref(), &self.config.warnings).map(Output::Answer)
     }
 
-    fn tensors(&self, frame: &Frame<'_>) -> Result<Input, Refusal> {
+    fn check_frame(&self, frame: &Frame<'_>) -> Result<(), Refusal> {
         let header = &frame.header;
         let theirs = Crossing {
             model: header.model,
             cut: header.cut,
         };
-        let ours = self.config.crossing;
+        let ours = self.config.before.crossing;
         if theirs != ours {
             return Err(Refusal::Unknown { ours, theirs });
         }
-        let expected = self.config.reaching.len();
-        if header.tensors.len() != expected {
-            return Err(Refusal::Count {
-                expected,
-                got: header.tensors.len(),
-            });
+        let (expected, got) = (self.config.before.values.len(), header.tensors.len());
+        if got != expected {
+            return Err(Refusal::Count { expected, got });
         }
-        let mut tensors = Vec::with_capacity(expected);
-        for (name, (header, payload)) in self.config.reaching.iter().zip(frame.tensors()) {
-            let view = header.view(payload)?.ok_or(WireError::UnknownCodec(header.codec.0))?;
-            tensors.push((name.clone(), Tensor::copy_of(view)?));
-        }
-        Ok(Input {
-            label: header.id.to_string(),
-            tensors,
-        })
+        Ok(())
     }
 
     fn publish_answer(&mut self, id: &FrameId, answer: StoredAnswer) -> Result<(), BrokerError> {

@@ -88,11 +88,19 @@ fn topics() -> Topics {
     Topics::new("t").unwrap()
 }
 
+fn border(crossing: Crossing) -> Border {
+    Border {
+        crossing,
+        values: vec!["x".to_owned()],
+        codecs: vec![Codec::RAW],
+    }
+}
+
 fn head_config() -> HeadConfig {
     HeadConfig {
         device: DeviceId::new("cam").unwrap(),
         topics: topics(),
-        crossing: CROSSING,
+        onward: border(CROSSING),
         results: true,
     }
 }
@@ -108,8 +116,7 @@ fn tail_of(hub: &Hub, crossing: Crossing) -> Tail {
     let config = TailConfig {
         topics: topics(),
         part: 1,
-        crossing,
-        reaching: vec!["x".to_owned()],
+        before: border(crossing),
         onward: None,
         confirm: Confirm::Stage,
         warnings: Vec::new(),

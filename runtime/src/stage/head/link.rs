@@ -58,7 +58,7 @@ impl<'a> Link<'a> {
         config: &'a HeadConfig,
         answered: &'a mut (dyn FnMut(Answer) + Send),
     ) -> Self {
-        let crossing = config.crossing;
+        let crossing = config.onward.crossing;
         Self {
             connections: broker.connections(),
             boot: keep.boot(),
@@ -317,7 +317,7 @@ impl<'a> Link<'a> {
     fn no_result(&self, sequence: u64, error: Option<String>) -> InferenceResult {
         InferenceResult {
             frame: format!("{}/{:016x}/{sequence}", self.config.device, self.boot),
-            model: self.config.crossing.model,
+            model: self.config.onward.crossing.model,
             top: Vec::new(),
             outputs: Vec::new(),
             exit: None,

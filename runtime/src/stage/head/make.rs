@@ -5,13 +5,15 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use kerf_wire::codec::Coder;
 use kerf_wire::{FrameBuilder, FrameId, Hop, WireError};
 
 use crate::backend::RunError;
 use crate::broker::Waker;
 use crate::source::{Input, Source};
+use crate::stage::coding::encode;
 use crate::stage::handoff::Writer;
-use crate::stage::{Crossing, Part, micros, unix_us};
+use crate::stage::{Border, Crossing, Part, micros, unix_us};
 
 /// A sealed frame, not yet accepted.
 #[derive(Debug)]
@@ -23,9 +25,10 @@ pub(super) struct Made {
 
 pub(super) struct Maker<'a> {
     part: &'a mut dyn Part,
-    crossing: Crossing,
+    onward: &'a Border,
     next: u64,
     builder: FrameBuilder,
+    coder: Coder,
 }
 
 /// Why an input gave no frame.
@@ -38,12 +41,13 @@ enum MakeError {
 }
 
 impl<'a> Maker<'a> {
-    pub(super) fn new(part: &'a mut dyn Part, crossing: Crossing, first: u64) -> Self {
+    pub(super) fn new(part: &'a mut dyn Part, onward: &'a Border, first: u64) -> Self {
         Self {
             part,
-            crossing,
+            onward,
             next: first,
             builder: FrameBuilder::new(),
+            coder: Coder::new(),
         }
     }
 
@@ -95,9 +99,7 @@ impl<'a> Maker<'a> {
         let leaving = self.part.run(input)?;
         let ran = Instant::now();
         self.builder.clear();
-        for (_, tensor) in &leaving.values {
-            self.builder.push_raw(tensor)?;
-        }
+        encode(&mut self.builder, &mut self.coder, self.onward, &leaving)?;
         let hop = Hop {
             part: 0,
             unix_us: unix_us(),
@@ -105,9 +107,8 @@ impl<'a> Maker<'a> {
             run_us: micros(ran - read),
             encode_us: micros(ran.elapsed()),
         };
-        let sealed = self
-            .builder
-            .seal(id(self.next), self.crossing.model, self.crossing.cut, &[hop])?;
+        let Crossing { model, cut } = self.onward.crossing;
+        let sealed = self.builder.seal(id(self.next), model, cut, &[hop])?;
         Ok(Bytes::copy_from_slice(sealed))
     }
 }

@@ -25,21 +25,14 @@ pub(super) struct Ran<'a> {
     pub(super) at: Instant,
 }
 
-/// The frame for the next stage, under the same id.
+/// The frame for the next stage, under the same id; its tensors are in the builder.
 pub(super) fn forward(
     builder: &mut FrameBuilder,
     frame: &Frame<'_>,
-    leaving: &Leaving<'_>,
-    mut hop: Hop,
+    hop: Hop,
     onward: Crossing,
     topics: &Topics,
 ) -> Result<Message, Refusal> {
-    let begun = Instant::now();
-    builder.clear();
-    for (_, tensor) in &leaving.values {
-        builder.push_raw(tensor)?;
-    }
-    hop.encode_us = micros(begun.elapsed());
     let mut hops = frame.header.hops.to_vec();
     hops.push(hop);
     let id = frame.header.id.clone();
