@@ -14,7 +14,9 @@ pub mod disk;
 pub mod http;
 pub mod mosquitto;
 pub mod process;
+pub mod proxy;
 pub mod random;
+pub mod relay;
 
 pub mod judge;
 

@@ -1,0 +1,213 @@
+//! A head and a tail whose part only passes on, so that a test of the links is about the links.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kerf_runtime::backend::RunError;
+use kerf_runtime::broker::Broker;
+use kerf_runtime::broker::mqtt::{MqttBroker, MqttConfig};
+use kerf_runtime::broker::topics::Topics;
+use kerf_runtime::source::{Input, Source, SourceError};
+use kerf_runtime::stage::head::{self, Answer, HeadConfig, Summary};
+use kerf_runtime::stage::keep::Keep;
+use kerf_runtime::stage::tail::{Confirm, Step, Tail, TailConfig};
+use kerf_runtime::stage::{Answerer, Border, Crossing, Part};
+use kerf_runtime::step::Leaving;
+use kerf_runtime::tensor::Tensor;
+use kerf_wire::codec::Codec;
+use kerf_wire::result::{Label, Output};
+use kerf_wire::{CutId, DType, DeviceId, Digest, TensorRef};
+
+/// Passes its tensors on.
+#[derive(Debug)]
+pub struct Passing;
+
+impl Part for Passing {
+    fn run<'a>(&'a mut self, input: &'a Input) -> Result<Leaving<'a>, RunError> {
+        Ok(Leaving {
+            values: input
+                .tensors
+                .iter()
+                .map(|(name, t)| (name.as_str(), t.view()))
+                .collect(),
+            run: Duration::ZERO,
+        })
+    }
+
+    fn backend(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// Answers with the number in the tensor's first eight bytes.
+#[derive(Debug)]
+pub struct Number;
+
+impl Answerer for Number {
+    fn answer(&self, outputs: &[(&str, TensorRef<'_>)]) -> (Vec<Label>, Vec<Output>) {
+        let output = |(name, tensor): &(&str, TensorRef<'_>)| Output {
+            name: (*name).to_owned(),
+            dtype: tensor.dtype,
+            shape: tensor.shape.to_vec(),
+            data: tensor.bytes.first_chunk().map(|b| u64::from_le_bytes(*b).into()),
+        };
+        (Vec::new(), outputs.iter().map(output).collect())
+    }
+}
+
+/// Gives tensors that hold 0, 1, 2, … up to `end`, each of `bytes` bytes (at least 8), at least `pause` apart.
+#[derive(Debug)]
+pub struct Counting {
+    /// The next number.
+    pub next: u64,
+    /// One past the last.
+    pub end: u64,
+    /// Bytes of a tensor.
+    pub bytes: usize,
+    /// Time between two.
+    pub pause: Duration,
+}
+
+impl Source for Counting {
+    fn next(&mut self) -> Result<Option<Input>, SourceError> {
+        if self.next == self.end {
+            return Ok(None);
+        }
+        std::thread::sleep(self.pause);
+        let length = u32::try_from(self.bytes.max(8)).expect("a tensor below 4 GiB");
+        let mut tensor = Tensor::zeros(DType::U8, &[length]).expect("a tensor");
+        tensor.bytes_mut()[..8].copy_from_slice(&self.next.to_le_bytes());
+        self.next += 1;
+        Ok(Some(Input {
+            label: (self.next - 1).to_string(),
+            tensors: vec![("x".to_owned(), tensor)],
+        }))
+    }
+}
+
+/// The one cut of these tests.
+pub const CROSSING: Crossing = Crossing {
+    model: Digest([1; 32]),
+    cut: CutId([2; 16]),
+};
+
+fn border() -> Border {
+    Border {
+        crossing: CROSSING,
+        values: vec!["x".to_owned()],
+        codecs: vec![Codec::RAW],
+    }
+}
+
+/// The topics of these tests.
+pub fn topics() -> Topics {
+    Topics::new("kerf-test").expect("a prefix")
+}
+
+/// A head of this name.
+pub fn head_config(device: &str) -> HeadConfig {
+    HeadConfig {
+        device: DeviceId::new(device).expect("a device's name"),
+        topics: topics(),
+        onward: border(),
+        results: true,
+    }
+}
+
+/// A connection to the broker at this URL.
+pub fn connect(url: &str, client: &str) -> MqttBroker {
+    let config = MqttConfig::new(url.parse().expect("a URL"), client);
+    MqttBroker::connect(config).unwrap_or_else(|why| panic!("{client}: {why}"))
+}
+
+/// A tail on this connection, alone or in a share group.
+pub fn tail(mut broker: impl Broker + 'static, share: Option<&str>, confirm: Confirm) -> Tail {
+    let filter = topics().frames_filter(&CROSSING.model, &CROSSING.cut, share);
+    broker.subscribe(&filter).expect("the tail subscribes");
+    let config = TailConfig {
+        topics: topics(),
+        part: 1,
+        before: border(),
+        onward: None,
+        confirm,
+        warnings: Vec::new(),
+    };
+    Tail::new(Box::new(broker), Box::new(Passing), Box::new(Number), config)
+}
+
+/// Runs a head over all of a source; gives what it printed.
+pub fn run_head(
+    device: &str,
+    mut source: impl Source,
+    mut broker: impl Broker + 'static,
+    keep: impl Keep + 'static,
+) -> (Summary, Vec<Answer>) {
+    let config = head_config(device);
+    head::subscribe(&mut broker, &config).expect("the head subscribes");
+    let mut answers = Vec::new();
+    let summary = head::run(
+        &mut source,
+        &mut Passing,
+        Box::new(broker),
+        Box::new(keep),
+        &config,
+        &mut |answer| answers.push(answer),
+    );
+    (summary, answers)
+}
+
+/// Counts of what a tail did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// Frames run.
+    pub ran: u64,
+    /// Repeats answered from memory.
+    pub repeats: u64,
+    /// Frames refused.
+    pub refused: u64,
+    /// Deliveries lost with the link.
+    pub lost: u64,
+}
+
+/// Steps a tail until `done`, looking at it at least every 50 ms.
+pub fn run_tail(tail: &mut Tail, done: &AtomicBool) -> Steps {
+    let mut steps = Steps::default();
+    while !done.load(Ordering::Acquire) {
+        match tail.step(Duration::from_millis(50)) {
+            Step::Nothing => {}
+            Step::Ran => steps.ran += 1,
+            Step::Repeat => steps.repeats += 1,
+            Step::Refused => steps.refused += 1,
+            Step::Lost => steps.lost += 1,
+        }
+    }
+    steps
+}
+
+/// The number that an answer holds.
+///
+/// # Panics
+/// When it holds none.
+pub fn number(answer: &Answer) -> u64 {
+    let data = answer.result.outputs.first().and_then(|o| o.data.as_ref());
+    data.and_then(serde_json::Value::as_u64)
+        .expect("a number in the answer")
+}
+
+/// Each number below `count` exactly once, and each under the input that it came from.
+///
+/// # Panics
+/// When one is missing, doubled or under another's name.
+pub fn assert_each_once(answers: &[Answer], count: u64) {
+    let mut numbers: Vec<u64> = answers.iter().map(number).collect();
+    for answer in answers {
+        assert_eq!(
+            answer.input.as_deref(),
+            Some(number(answer).to_string().as_str()),
+            "an answer to another input"
+        );
+    }
+    numbers.sort_unstable();
+    let expected: Vec<u64> = (0..count).collect();
+    assert_eq!(numbers, expected, "lost or repeated");
+}
