@@ -26,7 +26,7 @@ use crate::source::Input;
 use crate::step::{Leaving, Step};
 
 /// One part, loaded: takes what reaches it, gives what leaves it, in the manifest's order.
-pub trait Part {
+pub trait Part: Send {
     /// Runs once.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Part for Step {
 }
 
 /// Turns the model's outputs into what a reader wants to see.
-pub trait Answerer {
+pub trait Answerer: Send {
     /// The best classes where the model is a classifier, and the outputs as far as they are small.
     fn answer(&self, outputs: &[(&str, TensorRef<'_>)]) -> (Vec<Label>, Vec<Output>);
 }

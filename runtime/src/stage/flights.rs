@@ -1,6 +1,10 @@
 //! Frames on their way: which are out, since when, and which are to be sent again.
 //!
 //! Owns: the window and the resend times. Must not know: the broker, the spool.
+//!
+//! A frame is sent again when it has waited as long as the answering side has been silent (so the waits double by
+//! themselves), at least [`FIRST_RESEND`] and twice the usual answer time. While all is silent only a few frames probe;
+//! the first receipt then brings back at once all that were sent before the frame it answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -8,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kerf_wire::{InferenceResult, Receipt};
 
-use crate::broker::backoff::{grown, spread};
+use crate::broker::backoff::spread;
 
 /// Most frames out at once.
 const WINDOW_FRAMES: usize = 256;
@@ -17,7 +21,13 @@ const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// No frame is sent again sooner.
 const FIRST_RESEND: Duration = Duration::from_secs(1);
 /// No frame waits longer.
-const LONGEST_RESEND: Duration = Duration::from_secs(30);
+const LONGEST_RESEND: Duration = Duration::from_secs(10);
+/// Silence after which only a few frames are sent again.
+const SILENCE: Duration = Duration::from_secs(3);
+/// Frames that probe in a silence: the oldest.
+const PROBES: usize = 8;
+/// Frames may be overtaken by this much (several stages share the work) and by twice the usual answer time.
+const OVERTAKEN: Duration = Duration::from_millis(50);
 
 /// One frame out.
 #[derive(Debug)]
@@ -41,6 +51,8 @@ pub(super) struct Flights {
     bytes: usize,
     /// Smoothed time from handing a frame over to its receipt; frames sent once only (Karn's rule, RFC 6298 section 3).
     answer_time: Duration,
+    /// When a receipt came last, or, before the first, when a frame was first sent.
+    heard: Option<Instant>,
 }
 
 impl Flights {
@@ -50,6 +62,7 @@ impl Flights {
             by_due: BTreeSet::new(),
             bytes: 0,
             answer_time: Duration::ZERO,
+            heard: None,
         }
     }
 
@@ -78,10 +91,17 @@ impl Flights {
     }
 
     /// The frame that is due, and its bytes.
-    pub(super) fn due(&self, now: Instant) -> Option<(u64, Bytes)> {
-        let &(due, sequence) = self.by_due.first()?;
-        let flight = self.by_sequence.get(&sequence).filter(|_| due <= now)?;
-        Some((sequence, flight.frame.clone()))
+    pub(super) fn due(&mut self, now: Instant) -> Option<(u64, Bytes)> {
+        loop {
+            let &(due, sequence) = self.by_due.first()?;
+            let flight = self.by_sequence.get(&sequence).filter(|_| due <= now)?;
+            let probes = self.by_sequence.range(..sequence).take(PROBES).count() < PROBES;
+            if flight.sends == 0 || probes || self.silence(now) < SILENCE {
+                return Some((sequence, flight.frame.clone()));
+            }
+            let later = now + self.wait(now);
+            self.set_due(sequence, later);
+        }
     }
 
     /// When the next frame is due.
@@ -89,31 +109,70 @@ impl Flights {
         self.by_due.first().map(|&(due, _)| due)
     }
 
+    fn silence(&self, now: Instant) -> Duration {
+        self.heard
+            .map_or(Duration::ZERO, |heard| now.saturating_duration_since(heard))
+    }
+
+    fn wait(&self, now: Instant) -> Duration {
+        let usual = self.answer_time.saturating_mul(2);
+        let wait = self.silence(now).clamp(FIRST_RESEND, LONGEST_RESEND);
+        spread_up(wait.max(usual))
+    }
+
+    fn set_due(&mut self, sequence: u64, due: Instant) {
+        if let Some(flight) = self.by_sequence.get_mut(&sequence) {
+            self.by_due.remove(&(flight.due, sequence));
+            flight.due = due;
+            self.by_due.insert((due, sequence));
+        }
+    }
+
     /// The frame was handed over: it is due again when no receipt has come by then. True when it was a repeat.
     pub(super) fn sent(&mut self, sequence: u64, now: Instant) -> bool {
-        let usual = self.answer_time.saturating_mul(2);
+        self.heard.get_or_insert(now);
+        let due = now + self.wait(now);
+        self.set_due(sequence, due);
         let Some(flight) = self.by_sequence.get_mut(&sequence) else {
             return false;
         };
-        let wait = grown(FIRST_RESEND, flight.sends, LONGEST_RESEND)
-            .max(usual)
-            .min(LONGEST_RESEND.max(usual));
         flight.sends = flight.sends.saturating_add(1);
         flight.sent = Some(now);
-        self.by_due.remove(&(flight.due, sequence));
-        flight.due = now + spread(wait);
-        self.by_due.insert((flight.due, sequence));
         flight.sends > 1
     }
 
-    /// A receipt came for a frame that was sent once: learn how long answers take.
-    pub(super) fn learn(&mut self, took: Duration) {
-        self.answer_time = if self.answer_time.is_zero() {
-            took
-        } else {
-            // RFC 6298 section 2: a gain of 1/8.
-            (self.answer_time * 7 + took) / 8
+    /// A receipt for this frame came: learns how long answers take, and brings back what should have been answered
+    /// before it.
+    pub(super) fn heard(&mut self, sequence: u64, at: Instant) {
+        self.heard = Some(at);
+        let Some(flight) = self.by_sequence.get(&sequence) else {
+            return;
         };
+        let (sends, Some(sent)) = (flight.sends, flight.sent) else {
+            return;
+        };
+        if sends == 1 {
+            let took = at.saturating_duration_since(sent);
+            // RFC 6298 section 2: a gain of 1/8.
+            let before = if self.answer_time.is_zero() {
+                took
+            } else {
+                self.answer_time
+            };
+            self.answer_time = (before * 7 + took) / 8;
+        }
+        let margin = OVERTAKEN.max(self.answer_time.saturating_mul(2));
+        let overtaken = |f: &Flight| f.receipt.is_none() && f.sent.is_some_and(|s| s + margin < sent);
+        // Answers come nearly in order: looking at the oldest few finds all that were overtaken.
+        let lost: Vec<u64> = self
+            .by_sequence
+            .range(..sequence)
+            .take_while(|(_, f)| overtaken(f))
+            .map(|(&s, _)| s)
+            .collect();
+        for sequence in lost {
+            self.set_due(sequence, at);
+        }
     }
 
     /// All are due now: the connection that carried them is gone.
@@ -133,8 +192,14 @@ impl Flights {
     }
 }
 
+/// A random duration between `wait` and half as much again, so that many heads do not send in step.
+fn spread_up(wait: Duration) -> Duration {
+    wait / 2 + spread(wait * 2) / 2
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests say what failed by panicking")]
     use super::*;
 
     #[test]
@@ -148,30 +213,64 @@ mod tests {
             assert_eq!(flights.due(now).map(|(s, _)| s), Some(7));
             flights.sent(7, now);
             assert_eq!(flights.due(now), None);
-            let next = flights.next_due().unwrap_or(now);
+            let next = flights.next_due().unwrap();
             waits.push(next - now);
             now = next;
         }
-        assert!(waits.first() >= Some(&(FIRST_RESEND / 2)), "{waits:?}");
-        assert!(waits.iter().all(|&w| w <= LONGEST_RESEND), "{waits:?}");
-        assert!(waits.last() >= Some(&(LONGEST_RESEND / 2)), "{waits:?}");
+        assert!(
+            waits.iter().all(|&w| w >= FIRST_RESEND && w <= LONGEST_RESEND * 3 / 2),
+            "{waits:?}"
+        );
+        assert!(waits.last() >= Some(&LONGEST_RESEND), "{waits:?}");
+    }
+
+    fn out(flights: &mut Flights, sequence: u64, now: Instant) {
+        flights.add(sequence, Bytes::from_static(b"x"), now);
+        flights.sent(sequence, now);
     }
 
     #[test]
     fn slow_answers_make_resends_patient() {
         let mut flights = Flights::new();
         let now = Instant::now();
-        flights.learn(Duration::from_secs(40));
-        flights.add(1, Bytes::from_static(b"x"), now);
-        flights.sent(1, now);
-        assert!(flights.next_due() >= Some(now + Duration::from_secs(40)));
+        out(&mut flights, 1, now);
+        let later = now + Duration::from_secs(40);
+        flights.heard(1, later);
+        flights.remove(1);
+        out(&mut flights, 2, later);
+        assert!(flights.next_due() >= Some(later + Duration::from_secs(40)));
+    }
+
+    #[test]
+    fn in_a_silence_a_few_probe_and_the_first_receipt_brings_the_rest() {
+        let mut flights = Flights::new();
+        let start = Instant::now();
+        (0..100).for_each(|s| out(&mut flights, s, start));
+        let mut now = start + Duration::from_secs(60);
+        let mut resent = 0;
+        while let Some((sequence, _)) = flights.due(now) {
+            assert!(sequence < PROBES as u64, "{sequence} is no probe");
+            flights.sent(sequence, now);
+            resent += 1;
+        }
+        assert_eq!(resent, PROBES);
+        now += Duration::from_millis(200);
+        out(&mut flights, 100, now);
+        flights.heard(100, now + Duration::from_millis(1));
+        let now = now + Duration::from_millis(2);
+        let mut back = 0;
+        while let Some((sequence, _)) = flights.due(now) {
+            flights.sent(sequence, now);
+            back += 1;
+        }
+        assert_eq!(back, 100, "all that were sent before the answered frame");
     }
 
     #[test]
     fn the_window_is_bounded_and_a_large_frame_passes_alone() {
         let mut flights = Flights::new();
         let now = Instant::now();
-        let large = Bytes::from(vec![0; WINDOW_BYTES + 1]);
+        let large = Bytes::from(vec![0_u8; WINDOW_BYTES + 1]);
         assert!(flights.has_room());
         flights.add(0, large, now);
         assert!(!flights.has_room());

@@ -234,15 +234,9 @@ impl<'a> Link<'a> {
             return;
         }
         let sequence = receipt.id.sequence;
-        let mut took = None;
+        self.flights.heard(sequence, delivery.at);
         if let Some(flight) = self.flights.flight_mut(sequence) {
-            if let (1, Some(sent)) = (flight.sends, flight.sent) {
-                took = Some(delivery.at.saturating_duration_since(sent));
-            }
             flight.receipt.get_or_insert((receipt, delivery.at));
-        }
-        if let Some(took) = took {
-            self.flights.learn(took);
         }
         self.finish(sequence);
     }
