@@ -144,14 +144,19 @@ fn table(layers: &Layers) -> String {
             };
         }
     }
-    let sum = |f: fn(&Layer) -> Option<u64>| layers.values.iter().map(f).sum::<Option<u64>>();
+    let uncounted = layers.values.iter().filter(|l| l.macs.is_none()).count();
+    let macs: u64 = layers.values.iter().filter_map(|l| l.macs).sum();
+    let rest = if uncounted == 0 {
+        String::new()
+    } else {
+        format!(" ({uncounted} not counted, see --dim)")
+    };
     let _infallible = writeln!(
         text,
-        "{} values, {} legal cuts, {} parameters, {} MACs",
+        "{} values, {} legal cuts, {} parameters, {macs} MACs{rest}",
         layers.values.len(),
         layers.values.iter().filter(|l| l.legal).count(),
-        number(sum(|l| Some(l.params))),
-        number(sum(|l| l.macs)),
+        layers.values.iter().map(|l| l.params).sum::<u64>(),
     );
     text
 }

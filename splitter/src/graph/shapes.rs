@@ -45,9 +45,14 @@ impl Facts {
     /// What the file says: inputs, outputs, value_info and initialisers.
     pub fn stored(model: &Model, symbols: &Symbols) -> Self {
         let mut facts = Self::default();
-        let stored = model.value_info.iter().chain(&model.outputs).chain(&model.inputs);
-        for info in stored {
-            if let Some(fact) = of_value_info(&info.proto, symbols) {
+        let as_it_is = |_: &str, shape: Vec<Axis>| shape;
+        for info in model.value_info.iter().chain(&model.outputs) {
+            if let Some(fact) = of_value_info(&info.proto, symbols, as_it_is) {
+                facts.insert(info.proto.name(), fact);
+            }
+        }
+        for info in &model.inputs {
+            if let Some(fact) = of_value_info(&info.proto, symbols, name_dimensions) {
                 facts.insert(info.proto.name(), fact);
             }
         }
@@ -74,8 +79,24 @@ pub(super) fn assume(axis: &Axis, symbols: &Symbols) -> u64 {
     }
 }
 
-fn of_value_info(info: &ValueInfoProto, symbols: &Symbols) -> Option<Fact> {
+/// An input's dimensions without a name get one, so that they can be given a number: input `x` has `x_0`, `x_1` ….
+fn name_dimensions(input: &str, shape: Vec<Axis>) -> Vec<Axis> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let input: String = input.chars().map(plain).collect();
+    let name = |(index, axis): (usize, Axis)| match axis {
+        Axis::Symbol(text) if text == "?" => Axis::Symbol(format!("{input}_{index}")),
+        other => other,
+    };
+    shape.into_iter().enumerate().map(name).collect()
+}
+
+fn of_value_info(
+    info: &ValueInfoProto,
+    symbols: &Symbols,
+    name: impl Fn(&str, Vec<Axis>) -> Vec<Axis>,
+) -> Option<Fact> {
     let (kind, shape) = of_type(info.r#type.as_ref()?)?;
+    let shape = shape.map(|shape| name(info.name(), shape));
     let assumed = shape
         .as_ref()
         .map(|s| s.iter().map(|axis| assume(axis, symbols)).collect());
