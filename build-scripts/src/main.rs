@@ -3,17 +3,23 @@
 //! Owns: every command that a developer or CI types. Spawns cargo and the built programs.
 //! Must not know: any of Kerf's crates. Start at [`Task`].
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod binary;
+mod build;
 mod check;
 mod demo;
+mod matrix;
 mod measure;
 mod repo;
 mod setup;
 mod soak;
+mod target;
 mod test;
+mod toolchain;
 
 /// Builds, checks, tests, packages and measures Kerf.
 #[derive(Parser)]
@@ -31,15 +37,26 @@ enum Task {
     Demo(demo::Arguments),
     Bench(bench::Arguments),
     Soak(soak::Arguments),
+    Matrix(matrix::Arguments),
+    Build(build::Arguments),
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
         Task::Setup(arguments) => setup::run(&arguments),
         Task::Check(arguments) => check::run(&arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Soak(arguments) => soak::run(&arguments),
+        Task::Matrix(arguments) => matrix::run(&arguments),
+        Task::Build(arguments) => build::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -64,6 +64,11 @@ pub fn kerf_stage() -> Command {
     Command::new(program("KERF_STAGE_BIN", "kerf-stage"))
 }
 
+/// The program behind `cargo xtask`, ready for arguments.
+pub fn xtask() -> Command {
+    Command::new(program("KERF_XTASK_BIN", "xtask"))
+}
+
 /// The judges' Python (onnx, onnxruntime, numpy …), or none, said aloud; under `CI=true` it must be there.
 pub fn python() -> Option<Command> {
     if let Some(python) = std::env::var_os("KERF_TEST_PYTHON") {

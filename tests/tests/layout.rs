@@ -40,7 +40,13 @@ impl Source {
         if text.starts_with("// @generated") {
             return None;
         }
-        let tests = text.find("\n#[cfg(test)]\nmod ").unwrap_or(text.len());
+        // Tests stand at the bottom, in a `mod` behind `#[cfg(test)]` and other attributes.
+        let opens_tests = |at: &usize| {
+            let mut lines = text[*at..].lines().take_while(|line| !line.trim().is_empty());
+            lines.any(|line| line.starts_with("mod "))
+        };
+        let marks = text.match_indices("\n#[cfg(test)]\n").map(|(at, _)| at);
+        let tests = marks.map(|at| at + 1).find(opens_tests).unwrap_or(text.len());
         Some(Self {
             path: file.strip_prefix(root()).unwrap().to_str().unwrap().to_owned(),
             lines: text[..tests].lines().map(str::to_owned).collect(),

@@ -1,0 +1,205 @@
+//! Compilers for other machines.
+//!
+//! Owns: the three ways to a board's binary, and what each must have installed.
+//! Must not know: which boards there are.
+//!
+//! | way | what it takes | what it brings |
+//! |---|---|---|
+//! | `cross` | Docker and `cross` | everything, in a container an architecture |
+//! | `zig` | pip: ziglang, cargo-zigbuild, into target/tools | a C compiler and linker for every glibc and musl |
+//!
+//! With `zig`, Rust's standard library for the triple is taken where rustup or the distribution has it, and built from its
+//! source where not.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::repo;
+use crate::target::Target;
+
+/// A way to compile for another machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Way {
+    /// `cross`, in a container.
+    Cross,
+    /// `cargo zigbuild`, on this machine.
+    Zig,
+}
+
+/// The profile of root Cargo.toml that boards are built with.
+const PROFILE: &str = "dist";
+/// The compilers that come from PyPI, pinned.
+const ZIG_PACKAGES: [&str; 2] = ["ziglang==0.15.1", "cargo-zigbuild==0.24.0"];
+
+/// The first way that works here.
+///
+/// # Errors
+/// When neither Docker with `cross` nor Python for zig is here.
+pub(crate) fn way_here() -> Result<Way> {
+    if repo::works("docker", &["info"]) && repo::works("cross", &["--version"]) {
+        return Ok(Way::Cross);
+    }
+    ensure!(
+        repo::works("python3", &["--version"]),
+        "cross-compiling needs Docker and cross, or python3 for zig from PyPI"
+    );
+    Ok(Way::Zig)
+}
+
+/// The command that builds a target's `kerf-stage`.
+///
+/// # Errors
+/// When cross.toml is missing: `cross` would ignore that without a word.
+pub(crate) fn command(target: &Target, way: Way) -> Result<Command> {
+    let mut command = match way {
+        Way::Cross => cross(&repo::root().join("cross.toml"))?,
+        Way::Zig => zig(target)?,
+    };
+    let build = &target.file.build;
+    command.args([
+        "--package",
+        "kerf-runtime",
+        "--bin",
+        "kerf-stage",
+        "--profile",
+        PROFILE,
+        "--locked",
+    ]);
+    command.args(["--no-default-features", "--features", &build.features.join(",")]);
+    command.arg("--target").arg(match (way, build.glibc) {
+        (Way::Zig, Some(glibc)) => format!("{}.{glibc}", build.triple),
+        _ => build.triple.clone(),
+    });
+    if way == Way::Zig && rust_std(&build.triple)? == RustStd::FromSource {
+        command.arg("-Zbuild-std=std,panic_abort");
+    }
+    command.arg("--target-dir").arg(target_dir(target)?);
+    command.env(
+        format!("CARGO_TARGET_{}_RUSTFLAGS", variable(&build.triple)),
+        flags(target, way)?,
+    );
+    Ok(command)
+}
+
+/// `cross build`, told of the lower-case cross.toml that it would not read by itself.
+fn cross(config: &Path) -> Result<Command> {
+    ensure!(
+        config.is_file(),
+        "{} is missing; cross would build without it and not say so",
+        config.display()
+    );
+    let mut command = repo::command("cross");
+    command.arg("build").env("CROSS_CONFIG", config);
+    Ok(command)
+}
+
+fn zig(target: &Target) -> Result<Command> {
+    let mut command = repo::command(tools()?.join("bin/cargo-zigbuild"));
+    command.arg("zigbuild");
+    if let RustStd::Distribution | RustStd::FromSource = rust_std(&target.file.build.triple)? {
+        // The distribution's compiler, with the standard library or its source that belongs to it.
+        command
+            .env("CARGO", "/usr/bin/cargo")
+            .env("RUSTC", "/usr/bin/rustc")
+            .env("RUSTC_BOOTSTRAP", "1");
+    }
+    Ok(command)
+}
+
+fn flags(target: &Target, way: Way) -> Result<String> {
+    let build = &target.file.build;
+    let mut flags = vec![format!("-Ctarget-cpu={}", build.cpu)];
+    if target.is_static() {
+        flags.push("-Ctarget-feature=+crt-static".to_owned());
+        if way == Way::Zig && rust_std(&build.triple)? == RustStd::FromSource {
+            // Zig brings musl's start files and libc; a standard library built here has none beside it.
+            flags.push("-Clink-self-contained=no".to_owned());
+        }
+    }
+    Ok(flags.join(" "))
+}
+
+/// Where Rust's standard library for a triple comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RustStd {
+    /// The compiler at hand has it, or rustup got it.
+    AtHand,
+    /// Debian's rustc has it from a package of the other architecture.
+    Distribution,
+    /// It is compiled from the distribution's source.
+    FromSource,
+}
+
+fn rust_std(triple: &str) -> Result<RustStd> {
+    let library = |rustc: &str| {
+        let folder = repo::output(repo::command(rustc).args(["--print", "target-libdir", "--target", triple]));
+        folder.is_ok_and(|folder| Path::new(folder.trim()).is_dir())
+    };
+    if library("rustc") {
+        Ok(RustStd::AtHand)
+    } else if library("/usr/bin/rustc") {
+        Ok(RustStd::Distribution)
+    } else if Path::new("/usr/lib/rustlib/src/rust/library").is_dir() {
+        Ok(RustStd::FromSource)
+    } else {
+        bail!(
+            "Rust's standard library for {triple} is not here: `rustup target add {triple}`, or on Debian 12 \
+             `apt-get install rustc-web cargo-web rust-web-src`"
+        )
+    }
+}
+
+/// Installs what a way needs and this machine lacks, and says so.
+///
+/// # Errors
+/// When an installation fails.
+pub(crate) fn prepare(way: Way) -> Result<()> {
+    let tools = tools()?;
+    if way == Way::Cross || tools.join("bin/cargo-zigbuild").is_file() {
+        return Ok(());
+    }
+    eprintln!("build: installing {} into {}", ZIG_PACKAGES.join(" "), tools.display());
+    repo::run(repo::command("python3").args(["-m", "venv"]).arg(&tools))?;
+    let mut pip = repo::command(tools.join("bin/python3"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    repo::run(pip.args(ZIG_PACKAGES))
+}
+
+/// Where zig and cargo-zigbuild are installed.
+fn tools() -> Result<PathBuf> {
+    Ok(repo::target_folder()?.join("tools"))
+}
+
+/// Builds for different processors of one architecture have other flags: a folder a target, so that none undoes another's.
+fn target_dir(target: &Target) -> Result<PathBuf> {
+    Ok(repo::target_folder()?.join("boards").join(&target.name))
+}
+
+/// Where the finished program lies.
+///
+/// # Errors
+/// When cargo does not say where it builds.
+pub(crate) fn program(target: &Target) -> Result<PathBuf> {
+    let folder = target_dir(target)?.join(&target.file.build.triple).join(PROFILE);
+    Ok(folder.join("kerf-stage"))
+}
+
+/// A triple as cargo writes it in names of variables.
+fn variable(triple: &str) -> String {
+    triple.to_uppercase().replace(['-', '.'], "_")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_missing_cross_toml_is_an_error_of_ours() {
+        let missing = repo::root().join("no-such-folder/cross.toml");
+        let why = cross(&missing).unwrap_err().to_string();
+        assert!(why.contains("cross.toml is missing"), "{why}");
+    }
+}
