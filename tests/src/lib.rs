@@ -13,6 +13,7 @@
 pub mod disk;
 pub mod http;
 pub mod mosquitto;
+pub mod pages;
 pub mod process;
 pub mod proxy;
 pub mod random;
@@ -67,6 +68,14 @@ pub fn kerf_stage() -> Command {
 /// The program behind `cargo xtask`, ready for arguments.
 pub fn xtask() -> Command {
     Command::new(program("KERF_XTASK_BIN", "xtask"))
+}
+
+/// `PATH` with the built programs in front.
+pub fn tool_path() -> std::ffi::OsString {
+    let programs = [program("KERF_BIN", "kerf"), program("KERF_STAGE_BIN", "kerf-stage")];
+    let folders = programs.iter().filter_map(|file| file.parent()).map(Path::to_path_buf);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(folders.chain(std::env::split_paths(&path))).expect("no folder of the PATH has a colon")
 }
 
 /// The judges' Python (onnx, onnxruntime, numpy …), or none, said aloud; under `CI=true` it must be there.
