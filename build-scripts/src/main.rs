@@ -12,6 +12,7 @@ mod binary;
 mod build;
 mod check;
 mod demo;
+mod emulate;
 mod matrix;
 mod measure;
 mod repo;
@@ -37,6 +38,7 @@ enum Task {
     Demo(demo::Arguments),
     Bench(bench::Arguments),
     Soak(soak::Arguments),
+    Emulate(emulate::Arguments),
     Matrix(matrix::Arguments),
     Build(build::Arguments),
 }
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Soak(arguments) => soak::run(&arguments),
+        Task::Emulate(arguments) => emulate::run(&arguments),
         Task::Matrix(arguments) => matrix::run(&arguments),
         Task::Build(arguments) => build::run(&arguments),
     };

@@ -19,16 +19,15 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let packages = missing_packages()?;
+    let wanted = entries("tests/apt.txt")?;
+    let packages = missing(wanted.iter().map(String::as_str))?;
     let venv = venv_is_missing()?;
     if arguments.dry_run {
         ensure!(packages.is_empty(), "missing packages: {}", packages.join(" "));
         ensure!(!venv, ".venv is missing or older than tests/requirements.txt");
         return Ok(());
     }
-    if !packages.is_empty() {
-        install_packages(&packages)?;
-    }
+    install(&packages)?;
     if venv {
         make_venv()?;
     }
@@ -53,42 +52,55 @@ fn entries(file: &str) -> Result<Vec<String>> {
         .collect())
 }
 
-fn missing_packages() -> Result<Vec<String>> {
-    let wanted = entries("tests/apt.txt")?;
+/// Those of some Debian packages that are not installed.
+///
+/// # Errors
+/// On a system that is no Debian or Ubuntu nothing is missing, but what is wanted is said.
+pub(crate) fn missing<'a>(wanted: impl Iterator<Item = &'a str>) -> Result<Vec<String>> {
+    let wanted: Vec<&str> = wanted.collect();
     if !repo::works("dpkg-query", &["--version"]) {
-        eprintln!("setup: no Debian or Ubuntu here; the tests need: {}", wanted.join(" "));
+        eprintln!("setup: no Debian or Ubuntu here; this needs: {}", wanted.join(" "));
         return Ok(Vec::new());
     }
-    let installed = |package: &String| {
-        let query = ["--show", "--showformat=${db:Status-Status}", package.as_str()];
+    let installed = |package: &&str| {
+        let query = ["--show", "--showformat=${db:Status-Status}", package];
         repo::output(repo::command("dpkg-query").args(query)).is_ok_and(|status| status == "installed")
     };
-    Ok(wanted.into_iter().filter(|package| !installed(package)).collect())
+    Ok(wanted
+        .into_iter()
+        .filter(|package| !installed(package))
+        .map(str::to_owned)
+        .collect())
 }
 
-fn install_packages(packages: &[String]) -> Result<()> {
+/// Installs Debian packages, and says so first; a package of another architecture (`NAME:arm64`) makes that known to dpkg.
+///
+/// # Errors
+/// When there is neither root nor sudo, or an installation fails.
+pub(crate) fn install(packages: &[String]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
     eprintln!("setup: installing with apt-get: {}", packages.join(" "));
     let is_root = repo::output(repo::command("id").arg("-u"))?.trim() == "0";
-    let apt_get = |arguments: &[&str]| {
-        let mut command = if is_root {
-            repo::command("env")
-        } else {
-            let mut sudo = repo::command("sudo");
-            sudo.arg("env");
-            sudo
-        };
+    let as_root = |arguments: &[&str]| {
+        let mut command = repo::command(if is_root { "env" } else { "sudo" });
         command
-            .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"])
+            .args((!is_root).then_some("env"))
+            .arg("DEBIAN_FRONTEND=noninteractive")
             .args(arguments);
         repo::run(&mut command)
     };
     if !is_root && !repo::works("sudo", &["--version"]) {
         bail!("this needs root or sudo: apt-get install {}", packages.join(" "));
     }
-    apt_get(&["update"])?;
-    let mut install = vec!["install", "-y", "--no-install-recommends"];
+    if packages.iter().any(|package| package.ends_with(":arm64")) {
+        as_root(&["dpkg", "--add-architecture", "arm64"])?;
+    }
+    as_root(&["apt-get", "-q", "update"])?;
+    let mut install = vec!["apt-get", "-q", "install", "-y", "--no-install-recommends"];
     install.extend(packages.iter().map(String::as_str));
-    apt_get(&install)
+    as_root(&install)
 }
 
 /// The requirements that a finished `.venv` was made from are copied into it last.

@@ -36,13 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         with_cargo_test(arguments, &["--workspace", "--all-targets"], &prepare)?
     };
     counts.add(with_cargo_test(arguments, &["--workspace", "--doc"], &prepare)?);
-    println!(
-        "{} passed, {} failed, {} skipped",
-        counts.passed, counts.failed, counts.skipped
-    );
-    ensure!(counts.failed == 0 && counts.finished, "some tests failed");
-    ensure!(counts.passed > 0, "no test ran");
-    Ok(())
+    counts.conclude()
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +49,17 @@ struct Counts {
 }
 
 impl Counts {
+    /// Prints the closing line; fails where a test failed or none ran.
+    fn conclude(self) -> Result<()> {
+        println!(
+            "{} passed, {} failed, {} skipped",
+            self.passed, self.failed, self.skipped
+        );
+        ensure!(self.failed == 0 && self.finished, "some tests failed");
+        ensure!(self.passed > 0, "no test ran");
+        Ok(())
+    }
+
     fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
@@ -79,6 +84,14 @@ fn with_cargo_test(arguments: &Arguments, what: &[&str], prepare: &dyn Fn(&mut C
         .args(&arguments.filter);
     prepare(&mut test);
     counted(&mut test, Stream::Out, cargo_test_counts)
+}
+
+/// Runs a `cargo test` command and prints its counts; fails where a test does, or none ran.
+///
+/// # Errors
+/// As said.
+pub(crate) fn run_cargo_tests(command: &mut Command) -> Result<()> {
+    counted(command, Stream::Out, cargo_test_counts)?.conclude()
 }
 
 /// Where a runner prints its counts.

@@ -95,6 +95,43 @@ fn cross(config: &Path) -> Result<Command> {
     Ok(command)
 }
 
+/// Debian 12's own Rust, with the standard library of 64-bit Arm and the source for every other triple.
+pub(crate) const DEBIAN_RUST: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev:arm64", "rust-web-src"];
+
+/// A cargo that can compile for a triple.
+///
+/// # Errors
+/// When Rust's standard library for it is nowhere.
+pub(crate) fn cargo(triple: &str) -> Result<Command> {
+    if rust_std(triple)? == RustStd::AtHand {
+        return Ok(repo::cargo());
+    }
+    let mut command = repo::command("/usr/bin/cargo");
+    // The version of cargo that xtask runs under must not reach the other one.
+    command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
+    command.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
+    Ok(command)
+}
+
+/// Whether Rust's standard library for a triple, or its source, is here.
+pub(crate) fn has_std(triple: &str) -> bool {
+    rust_std(triple).is_ok()
+}
+
+/// Whether the standard library for a triple is compiled from source.
+///
+/// # Errors
+/// When it is nowhere.
+pub(crate) fn std_from_source(triple: &str) -> Result<bool> {
+    Ok(rust_std(triple)? == RustStd::FromSource)
+}
+
+/// Has rustup get the standard library for a triple; false where it cannot.
+pub(crate) fn rustup_std(triple: &str) -> bool {
+    eprintln!("setup: trying rustup target add {triple}");
+    repo::works("timeout", &["120", "rustup", "target", "add", triple])
+}
+
 fn zig(target: &Target) -> Result<Command> {
     let mut command = repo::command(tools()?.join("bin/cargo-zigbuild"));
     command.arg("zigbuild");

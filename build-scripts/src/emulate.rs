@@ -1,0 +1,152 @@
+//! `cargo xtask emulate`: other processors, in every CI run, under qemu.
+//!
+//! Owns: what is run on which emulated machine. Compilers come from [`crate::toolchain`].
+//! Must not know: what the tests test.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::repo;
+use crate::setup;
+use crate::test;
+use crate::toolchain;
+
+/// Runs wire on a Cortex-M4, and wire, runtime and a head on a 64-bit Arm, all emulated.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Which machines; all where none is named.
+    #[arg(value_enum)]
+    machines: Vec<Machine>,
+    /// Do not install what is missing; fail with its name.
+    #[arg(long)]
+    offline: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Machine {
+    /// A microcontroller: Cortex-M4, no operating system, no allocator.
+    Thumb,
+    /// A board: 64-bit Arm Linux.
+    Aarch64,
+}
+
+const AARCH64: &str = "aarch64-unknown-linux-gnu";
+const THUMB: &str = "thumbv7em-none-eabihf";
+/// Without -L: with it every threaded test binary spins for ever.
+const QEMU_AARCH64: &str = "qemu-aarch64-static";
+
+impl Machine {
+    /// Debian packages beside Rust's own.
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Thumb => &["binutils-arm-none-eabi", "qemu-system-arm"],
+            Self::Aarch64 => &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-user-static"],
+        }
+    }
+
+    fn triple(self) -> &'static str {
+        match self {
+            Self::Thumb => THUMB,
+            Self::Aarch64 => AARCH64,
+        }
+    }
+
+    fn folder(self) -> Result<PathBuf> {
+        Ok(repo::target_folder()?.join("emulated").join(self.triple()))
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let all = [Machine::Thumb, Machine::Aarch64];
+    let machines = if arguments.machines.is_empty() {
+        &all[..]
+    } else {
+        &arguments.machines
+    };
+    for machine in machines {
+        prepare(*machine, arguments.offline)?;
+        match machine {
+            Machine::Thumb => thumb()?,
+            Machine::Aarch64 => aarch64()?,
+        }
+    }
+    Ok(())
+}
+
+fn prepare(machine: Machine, offline: bool) -> Result<()> {
+    let mut missing = setup::missing(machine.packages().iter().copied())?;
+    if !toolchain::has_std(machine.triple()) && (offline || !toolchain::rustup_std(machine.triple())) {
+        missing.extend(setup::missing(toolchain::DEBIAN_RUST.iter().copied())?);
+    }
+    if offline && !missing.is_empty() {
+        bail!("missing packages: {}", missing.join(" "));
+    }
+    setup::install(&missing)
+}
+
+/// Builds for a machine in a folder of its own: another compiler would undo what the host's has built.
+fn cargo(machine: Machine, sub_command: &str) -> Result<Command> {
+    let mut cargo = toolchain::cargo(machine.triple())?;
+    cargo
+        .arg(sub_command)
+        .args(["--target", machine.triple()])
+        .arg("--target-dir")
+        .arg(machine.folder()?);
+    Ok(cargo)
+}
+
+fn thumb() -> Result<()> {
+    let mut build = cargo(Machine::Thumb, "build")?;
+    build.args([
+        "--release",
+        "--locked",
+        "--manifest-path",
+        "tests/microcontroller/Cargo.toml",
+    ]);
+    if toolchain::std_from_source(THUMB)? {
+        build.arg("-Zbuild-std=core");
+    }
+    build.env("CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER", "arm-none-eabi-ld");
+    build.env("CARGO_TARGET_THUMBV7EM_NONE_EABIHF_RUSTFLAGS", "-Clinker-flavor=ld");
+    repo::run(&mut build)?;
+    let program = Machine::Thumb
+        .folder()?
+        .join(THUMB)
+        .join("release/kerf-microcontroller");
+    let mut qemu = repo::command("qemu-system-arm");
+    qemu.args(["-M", "mps2-an386", "-cpu", "cortex-m4", "-nographic"]);
+    qemu.args(["-semihosting-config", "enable=on,target=native", "-kernel"])
+        .arg(program);
+    repo::run(qemu.stdin(Stdio::null()))
+}
+
+fn aarch64() -> Result<()> {
+    let on_board = |sub_command| -> Result<Command> {
+        let mut cargo = cargo(Machine::Aarch64, sub_command)?;
+        cargo.args(["--locked", "--package", "kerf-wire", "--package", "kerf-runtime"]);
+        cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
+        cargo.env("CC_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-gcc");
+        cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", QEMU_AARCH64);
+        Ok(cargo)
+    };
+    let mut tests = on_board("test")?;
+    tests.args(["--lib", "--bins", "--tests"]);
+    test::run_cargo_tests(&mut tests)?;
+    // The same build graph as the tests', so that only linking is left.
+    repo::run(on_board("build")?.arg("--bins"))?;
+    let stage = Machine::Aarch64.folder()?.join(AARCH64).join("debug/kerf-stage");
+    ensure!(stage.is_file(), "{} was not built", stage.display());
+    let programs = repo::build_programs(repo::Profile::Dev)?;
+    let mut head = repo::cargo();
+    head.args(["test", "--package", "kerf-tests", "--test", "emulated"]);
+    head.env("KERF_BIN", programs.kerf)
+        .env("KERF_STAGE_BIN", programs.kerf_stage);
+    head.env("KERF_EMULATOR", QEMU_AARCH64)
+        .env("KERF_EMULATED_STAGE_BIN", stage);
+    if let Some(python) = setup::python() {
+        head.env("KERF_TEST_PYTHON", python);
+    }
+    test::run_cargo_tests(&mut head).context("the head under qemu")
+}
