@@ -81,6 +81,6 @@ fn table() -> Table {
         steps: vec![0.8; 49],
         means: vec![0.5; 192],
         frequency_class: (0..49_i16).map(|f| 8 - f / 7 - f % 7).collect(),
-        channel_class: vec![22; 192],
+        channel_class: vec![10; 192],
     }
 }

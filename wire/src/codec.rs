@@ -32,6 +32,7 @@ mod rans;
 mod table;
 mod transform;
 
+pub use dct::add_magnitudes;
 pub use table::{Layout, MAX_BLOCK, MAX_CHANNELS, MAX_LEVEL, Table};
 
 /// Turns elements into codes.

@@ -30,7 +30,7 @@ fn table(channels: usize, block: [u8; 2]) -> Table {
         shift: 0.0,
         steps: (0..area).map(|i| 0.25 + 0.01 * i as f32).collect(),
         means: (0..channels).map(|c| 0.5 * c as f32 - 1.0).collect(),
-        frequency_class: (0..area).map(|i| 30 - i16::try_from(i / 4).unwrap()).collect(),
+        frequency_class: (0..area).map(|i| 16 - i16::try_from(i / 4).unwrap()).collect(),
         channel_class: (0..channels).map(|c| i16::try_from(c % 7).unwrap()).collect(),
     }
 }

@@ -1,8 +1,9 @@
 //! How often each level magnitude is expected, by class: the frequencies that `dct` codes with.
 //!
-//! A class is a magnitude that is expected on average, 2^(class/4 − 7). The distribution is a Laplacian with that mean,
-//! integrated over the unit intervals that rounding makes. On feature maps of photos that no class was fitted on, tables
-//! learned from the levels themselves would save 1.5 % of the bytes: not worth their weight.
+//! A class is the mean magnitude of the coefficients before rounding, 2^(class/4 − 4) steps, so that twice the step is
+//! four classes less. The coefficients are taken for a Laplacian with that mean, integrated over the unit intervals that
+//! rounding makes. On feature maps of photos that no class was fitted on, tables learned from the levels themselves would
+//! save 1.5 % of the bytes: not worth their weight.
 //! All of it is computed by the compiler; the golden payloads hold it in place.
 
 #![allow(
@@ -19,9 +20,11 @@ pub(super) const TOKENS: usize = 16;
 /// The token of the larger magnitudes.
 pub(super) const ESCAPE: u32 = 15;
 /// Classes with a table of their own; from here on a class is that of four below with one more plain bit a level.
-const TABLES: usize = 36;
-/// The highest class: magnitudes of 2^20 on average.
-pub(super) const MAX_CLASS: i32 = 32 + 4 * 19;
+const TABLES: usize = 24;
+/// The highest class: magnitudes of 2^20 on average, with 19 plain bits.
+pub(super) const MAX_CLASS: i32 = FIRST_REPEATED + 4 * 19 + 3;
+/// Its magnitudes are 2 on average, those of the class four above 4, and so on.
+const FIRST_REPEATED: i32 = 20;
 
 /// A class of levels: its tables, and how many low bits travel plainly.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +50,8 @@ impl Class {
             };
         }
         Self {
-            table: 32 + class % 4,
-            plain_bits: (class - 32) / 4,
+            table: 20 + class % 4,
+            plain_bits: (class - 20) / 4,
         }
     }
 
@@ -78,39 +81,41 @@ impl Class {
 static STARTS: [[u16; TOKENS + 1]; TABLES] = starts();
 static SYMBOLS: [[Symbol; TOKENS]; TABLES] = symbols();
 
-/// The root of a number from 0 to 2^40, by Newton's method.
-const fn sqrt(x: f64) -> f64 {
-    let mut root = if x > 1.0 { x } else { 1.0 };
-    let mut step = 0;
-    while step < 80 {
-        root = 0.5 * (root + x / root);
-        step += 1;
+/// The natural exponential of a number from −16 to 0: a series for a 256th of it, squared eight times.
+const fn exp(x: f64) -> f64 {
+    let x = x / 256.0;
+    let mut term = 1.0;
+    let mut sum = 1.0;
+    let mut i = 1.0;
+    while i < 16.0 {
+        term *= x / i;
+        sum += term;
+        i += 1.0;
     }
-    root
+    let mut squared = 0;
+    while squared < 8 {
+        sum *= sum;
+        squared += 1;
+    }
+    sum
 }
 
-/// 2^(class/4 − 7).
+/// 2^(class/4 − 4).
 const fn magnitude(class: usize) -> f64 {
-    let mut m = 1.0 / 128.0;
-    let quarter = sqrt(sqrt(2.0));
+    const QUARTER_OCTAVE: f64 = 1.189_207_115_002_721;
+    let mut m = 1.0 / 16.0;
     let mut i = 0;
     while i < class {
-        m *= quarter;
+        m *= QUARTER_OCTAVE;
         i += 1;
     }
     m
 }
 
-/// For a Laplacian rounded to integers with a mean magnitude of m: r with P(0) = 1 − r, P(t) = r^(2t − 1) (1 − r²).
-/// The mean is r / (1 − r²), solved for r.
-const fn decay(m: f64) -> f64 {
-    (sqrt(1.0 + 4.0 * m * m) - 1.0) / (2.0 * m)
-}
-
-/// The probabilities of the tokens.
+/// The probabilities of the tokens: with r = e^(−1 / 2m), P(0) = 1 − r and P(t) = r^(2t − 1) (1 − r²).
 const fn shares(m: f64) -> [f64; TOKENS] {
     let mut shares = [0.0; TOKENS];
-    let r = decay(m);
+    let r = exp(-0.5 / m);
     let mut above = r;
     shares[0] = 1.0 - r;
     let mut token = 1;

@@ -45,7 +45,7 @@ pub struct Table {
     pub means: Vec<f32>,
     /// By frequency: with the channel's, the class of magnitude that is expected at coarseness 0.
     pub frequency_class: Vec<i16>,
-    /// By channel; a class is a quarter of an octave, 0 is 2^−7 steps.
+    /// By channel; a class is a quarter of an octave, 0 is a mean magnitude of 2^−4 steps.
     pub channel_class: Vec<i16>,
 }
 
