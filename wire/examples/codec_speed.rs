@@ -12,6 +12,7 @@ use kerf_wire::{CodecId, DType, TensorRef};
 const SHAPE: [u32; 4] = [1, 192, 28, 28];
 const SECONDS: f64 = 0.3;
 
+#[allow(clippy::similar_names, reason = "codec and coder are two things")]
 fn main() {
     let bytes = maps();
     let tensor = TensorRef::new(DType::F32, &SHAPE, &bytes).unwrap();
