@@ -28,10 +28,10 @@ pub(crate) struct Bench {
     input: Option<std::path::PathBuf>,
     /// Runs that are measured
     #[arg(long, value_name = "N", default_value_t = 100)]
-    runs: usize,
+    runs: u32,
     /// Runs before them that are not
     #[arg(long, value_name = "N", default_value_t = 10)]
-    warmup: usize,
+    warmup: u32,
     /// Also time each kernel that the engine runs, in its order, as a table on standard error
     #[arg(long)]
     kernels: bool,
@@ -54,7 +54,7 @@ impl Bench {
         for _ in 0..self.warmup {
             ready.step.run(&input)?;
         }
-        let mut times = Vec::with_capacity(self.runs);
+        let mut times = Vec::with_capacity(self.runs as usize);
         for _ in 0..self.runs {
             times.push(ready.step.run(&input)?.run);
         }
