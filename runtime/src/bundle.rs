@@ -30,18 +30,22 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Reads and checks the manifest of a bundle's folder.
+    /// Reads and checks the manifest of a bundle's folder, or one manifest of a bundle set, named by its file.
     ///
     /// # Errors
     /// When the folder or its manifest is missing, over its bound, or says what cannot be.
-    pub fn open(dir: &Path) -> Result<Self, BundleError> {
-        if !dir.is_dir() {
+    pub fn open(place: &Path) -> Result<Self, BundleError> {
+        let (dir, path) = if place.is_file() {
+            (place.parent().unwrap_or(Path::new("")), place.to_owned())
+        } else {
+            (place, place.join(MANIFEST))
+        };
+        if !place.exists() {
             return Err(BundleError::Missing {
-                path: dir.to_owned(),
+                path: place.to_owned(),
                 what: "no such folder",
             });
         }
-        let path = dir.join(MANIFEST);
         let bytes = read_bounded(&path, MAX_MANIFEST_BYTES as u64)?;
         let manifest = Manifest::parse(&bytes).map_err(|why| BundleError::Manifest { path, why })?;
         Ok(Self {
@@ -183,11 +187,6 @@ impl Bundle {
     fn read_exact(&self, file: &str, bytes: u64, sha256: Digest, limit: u64) -> Result<Vec<u8>, BundleError> {
         let path = self.dir.join(file);
         file::read_exact(&path, bytes, sha256, limit)
-    }
-
-    /// An error about what the manifest asks for.
-    pub(crate) fn refused(&self, why: impl std::fmt::Display) -> BundleError {
-        self.broken(why.to_string())
     }
 
     fn broken(&self, what: String) -> BundleError {

@@ -8,6 +8,8 @@ mod manifest;
 mod names;
 mod part;
 mod piece;
+pub mod reference;
+mod set;
 mod tensors;
 mod write;
 
@@ -17,7 +19,9 @@ use std::path::{Path, PathBuf};
 use kerf_wire::Manifest;
 use kerf_wire::manifest::{ExitPolicy, Preprocess};
 
-pub use write::{Folder, Written, replace_file};
+pub use names::manifest_file_of;
+pub use set::{SET, Set, SetCut, set};
+pub use write::{Folder, Timing, Written, replace_file};
 
 use crate::cut::{Cut, Illegal, Partition};
 use crate::graph::Graph;
@@ -60,20 +64,30 @@ pub fn bundle(
     for (index, part) in partition.parts.iter().enumerate() {
         files.push(match part.nodes.is_empty() && part.outputs.is_empty() {
             true => None,
-            false => Some(part::write(model, graph, part, index, &mut folder)?),
+            false => Some(part::write(
+                model,
+                graph,
+                part,
+                index,
+                &names::part_file(index),
+                &mut folder,
+            )?),
         });
     }
-    let digest = model.digest().map_err(|why| EmitError::Read {
-        model: model.name.clone(),
-        why,
-    })?;
-    let manifest = manifest::of(model, digest, graph, &partition, files, options)?;
+    let manifest = manifest::of(model, digest(model)?, graph, &partition, files, options)?;
     folder.write(MANIFEST, manifest.to_json()?.as_bytes())?;
     if let Some(path) = &model.path {
         folder.write(MODEL_PATH, path.as_os_str().as_encoded_bytes())?;
     }
     folder.finish()?;
     Ok(manifest)
+}
+
+fn digest(model: &Model) -> Result<kerf_wire::Digest, EmitError> {
+    model.digest().map_err(|why| EmitError::Read {
+        model: model.name.clone(),
+        why,
+    })
 }
 
 /// Why a bundle was not written.

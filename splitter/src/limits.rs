@@ -19,5 +19,9 @@ pub const MAX_MESSAGE_DEPTH: usize = 3 * MAX_BODY_DEPTH + 12;
 pub const MAX_NODES: usize = 250_000;
 /// Most tensors that an engine's shape analysis is given as constants, bytes in total.
 pub const MAX_ANALYSED_BYTES: u64 = 64 << 20;
+/// Longest shape analysis; what is known until then is kept.
+pub const MAX_ANALYSIS: std::time::Duration = std::time::Duration::from_secs(30);
+/// Longest expression that stands for one dimension, bytes as text.
+pub const MAX_DIMENSION_BYTES: usize = 200;
 /// Longest single-file part, bytes: protobuf readers stop at 2 GiB.
 pub const MAX_SELF_CONTAINED_BYTES: u64 = 1 << 30;

@@ -3,6 +3,7 @@
 //! Owns: the protobuf, what a file may contain, where each piece of it stands. Must not know: cuts, engines.
 //! Start at [`Model::read`]: a scan that counts, then a decode of what the scan allowed, then the external data.
 
+mod check;
 mod element;
 mod error;
 mod external;

@@ -1,6 +1,6 @@
 """Judges bundles by ONNX Runtime and onnx.checker: the parts, run one after the other, must give what the whole gives.
 
-Reads a job (JSON) on stdin: {"model": FILE, "inputs": NPZ or null, "bundles": [DIR or MANIFEST …], "tolerance": 1e-4}.
+Reads jobs (JSON) on stdin: [{"model": FILE, "inputs": NPZ or null, "bundles": [DIR or MANIFEST …]}, …].
 Prints one line of JSON a bundle: {"bundle", "relative", "argmax", "error"}. Graph optimisation is off, so that whole and
 parts run the very same kernels: most differences are exactly 0.
 """
@@ -89,8 +89,7 @@ def judge(place, whole_outputs, feed):
     return worst, agree
 
 
-def main():
-    job = json.load(sys.stdin)
+def judge_all(job):
     whole = session(job["model"])
     feed = random_inputs(whole)
     if job.get("inputs"):
@@ -106,4 +105,5 @@ def main():
         print(json.dumps(verdict), flush=True)
 
 
-main()
+for job in json.load(sys.stdin):
+    judge_all(job)

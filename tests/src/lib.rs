@@ -10,18 +10,18 @@
     reason = "a test says what failed by panicking"
 )]
 
+pub mod browser;
 pub mod disk;
+pub mod hostile;
 pub mod http;
+pub mod judge;
 pub mod mosquitto;
 pub mod pages;
 pub mod process;
 pub mod proxy;
 pub mod random;
 pub mod relay;
-
-pub mod judge;
-
-pub mod browser;
+pub mod zoo;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

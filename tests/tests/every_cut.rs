@@ -13,7 +13,7 @@ use kerf_splitter::emit::{self, BundleOptions};
 use kerf_splitter::graph::Graph;
 use kerf_splitter::graph::shapes::Symbols;
 use kerf_splitter::onnx::Model;
-use kerf_tests::judge::parts_equal_whole;
+use kerf_tests::judge::{self as judges, Job};
 
 /// Writes a bundle for each of the cuts and has them judged.
 fn judge(name: &str, choose: impl Fn(&Graph) -> Vec<Cut>) {
@@ -30,7 +30,12 @@ fn judge(name: &str, choose: impl Fn(&Graph) -> Vec<Cut>) {
         bundle
     };
     let bundles: Vec<PathBuf> = cuts.into_iter().enumerate().map(write).collect();
-    parts_equal_whole(&file, inputs.exists().then_some(inputs.as_path()), &bundles, 1e-4);
+    let job = Job {
+        model: file,
+        inputs: inputs.exists().then_some(inputs),
+        bundles,
+    };
+    judges::judge(&[job], 1e-4);
 }
 
 fn every_single_cut(name: &str) {

@@ -29,9 +29,9 @@ pub struct ImageArgs {
     /// Divides each channel after the mean: one number, or one a channel with commas.
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     pub scale: Vec<f32>,
-    /// nchw or nhwc.
-    #[arg(long, value_parser = parse_layout)]
-    pub layout: Option<Layout>,
+    /// Order of the tensor's axes: nchw or nhwc.
+    #[arg(long, value_name = "ORDER", value_parser = parse_layout)]
+    pub axes: Option<Layout>,
     /// Width and height, e.g. 224x224.
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     pub size: Option<(u32, u32)>,
@@ -46,7 +46,7 @@ impl ImageArgs {
             && self.crop.is_none()
             && self.mean.is_empty()
             && self.scale.is_empty()
-            && self.layout.is_none()
+            && self.axes.is_none()
             && self.size.is_none()
     }
 
@@ -65,14 +65,14 @@ impl ImageArgs {
         let Some(input) = input else {
             return Err(Failure::usage("the model has no input that an image could become"));
         };
-        let shape = ImageShape::of(input.shape.as_deref(), self.layout);
-        let (size, colour, layout) = match (shape, self.layout) {
+        let shape = ImageShape::of(input.shape.as_deref(), self.axes);
+        let (size, colour, layout) = match (shape, self.axes) {
             (Some(shape), _) => (self.size.or(shape.size), shape.colour, shape.layout),
             (None, Some(layout)) => (self.size, Colour::Rgb, layout),
             (None, None) => {
                 let name = &input.name;
                 return Err(Failure::usage(format!(
-                    "input {name:?} is no image: give --layout and --size"
+                    "input {name:?} is no image: give --axes and --size"
                 )));
             }
         };

@@ -1,12 +1,18 @@
 //! `kerf split`: a model into parts, as a bundle.
 
+mod every;
+
 use std::path::PathBuf;
+
+use kerf_wire::manifest::{ExitMeasure, ExitPolicy};
 
 use super::chain::Chain;
 use super::image::ImageArgs;
 use super::{parse_symbol, print, read_graph};
+use crate::cut::{Cut, Cutter};
 use crate::emit::{self, BundleOptions};
 use crate::exit::{Exit, Failure, OrExit as _};
+use crate::graph::{Graph, ValueId};
 
 /// Split a model into parts at values, and write the bundle that stages run.
 #[derive(Debug, clap::Args)]
@@ -15,6 +21,8 @@ use crate::exit::{Exit, Failure, OrExit as _};
     kerf split unet.onnx --at down skip1 skip2 -o bundle            one cut that three values cross\n  \
     kerf split model.onnx --at a --at b -o bundle                   three parts\n  \
     kerf split model.onnx -o bundle                                 one part, edge only\n  \
+    kerf split model.onnx --all -o set                              every legal cut, weights once\n  \
+    kerf split net.onnx --exit exit1 --exit final -o bundle         early exits, branch points found\n  \
     kerf split model.onnx --plan plan.json -o bundle                where `kerf plan` says\n  \
     kerf split net.onnx --at v -o bundle --labels names.txt --colour rgb --crop centre:0.875 \\\n      \
     --resize bicubic --mean 127 --scale 128\n\n\
@@ -28,6 +36,18 @@ pub struct Args {
     /// Cut where this plan says; it goes into the manifest.
     #[arg(long, value_name = "FILE", conflicts_with = "at")]
     pub plan: Option<PathBuf>,
+    /// Every legal cut at one value, as a bundle set: one folder, one file of weights.
+    #[arg(long, conflicts_with_all = ["at", "plan"])]
+    pub all: bool,
+    /// Part the model so that a stage can answer at this graph output; repeat it for each exit.
+    #[arg(long = "exit", value_name = "OUTPUT", conflicts_with_all = ["at", "plan", "all"])]
+    pub exits: Vec<String>,
+    /// When the early exits answer: max-prob:P, margin:M (at least) or entropy:NAT (at most).
+    #[arg(long, value_name = "RULE", requires = "exits", value_parser = parse_policy)]
+    pub exit_policy: Option<ExitPolicy>,
+    /// Which files: bundle, or reference (those of DNN ONNX Profiler, without a manifest).
+    #[arg(long, value_enum, default_value_t = FileLayout::Bundle, conflicts_with = "plan")]
+    pub layout: FileLayout,
     /// The bundle's folder; a bundle that is there is replaced.
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
@@ -45,6 +65,15 @@ pub struct Args {
     pub image: ImageArgs,
 }
 
+/// Which files a split writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FileLayout {
+    /// Parts and a manifest.
+    Bundle,
+    /// first_half.onnx, second_half.onnx …
+    Reference,
+}
+
 /// Writes the bundle and says what crosses.
 ///
 /// # Errors
@@ -52,24 +81,71 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let symbols = args.dims.iter().cloned().collect();
     let (model, graph) = read_graph(&args.model, &symbols)?;
+    if args.all {
+        return every::run(args, &model, &graph);
+    }
+    let exits = super::find_values(&graph, &args.exits)?;
     let planned = args.plan.as_deref().map(super::plan::carry_out::read).transpose()?;
     let cuts = match &planned {
         Some(plan) => super::plan::carry_out::cuts(plan, &model, &graph)?,
+        None if !exits.is_empty() => exit_cuts(&graph, &exits)?,
         None => args.chain.cuts(&graph)?,
     };
-    let options = BundleOptions {
+    if args.layout == FileLayout::Reference {
+        let files = match exits.is_empty() {
+            true => emit::reference::chain(&model, &graph, cuts, &args.output)?,
+            false => emit::reference::early_exits(&model, &graph, &exits, &cuts, &args.output)?,
+        };
+        return print(&format!("{}: {}\n", args.output.display(), files.join(", ")));
+    }
+    let mut options = options(args, &graph)?;
+    options.exits = args.exits.iter().map(|e| (e.clone(), args.exit_policy)).collect();
+    options.plan = planned
+        .as_ref()
+        .map(serde_json::to_value)
+        .transpose()
+        .or_exit(Exit::Bug)?;
+    let manifest = emit::bundle(&model, &graph, cuts, &options, &args.output)?;
+    print(&super::show::bundle_text(&manifest, &args.output))
+}
+
+fn options(args: &Args, graph: &Graph) -> Result<BundleOptions, Failure> {
+    Ok(BundleOptions {
         preprocess: args.image.settings(&graph)?,
         labels: args.labels.as_deref().map(read_labels).transpose()?.unwrap_or_default(),
         release: args.release,
-        plan: planned
-            .as_ref()
-            .map(serde_json::to_value)
-            .transpose()
-            .or_exit(Exit::Bug)?,
         ..BundleOptions::default()
+    })
+}
+
+/// The cuts behind the branches of these outputs.
+fn exit_cuts(graph: &Graph, exits: &[ValueId]) -> Result<Vec<Cut>, Failure> {
+    if let Some(inner) = exits.iter().find(|e| !graph.value(**e).is_output) {
+        let outputs: Vec<&str> = graph.outputs().iter().map(|o| graph.value(*o).name.as_str()).collect();
+        return Err(Failure::usage(format!(
+            "{:?} is no output of this model; its outputs are {}",
+            graph.value(*inner).name,
+            outputs.join(", ")
+        )));
+    }
+    Ok(Cutter::new(graph).exits(exits)?)
+}
+
+fn parse_policy(text: &str) -> Result<ExitPolicy, String> {
+    let wrong = || "expected max-prob:0.9, margin:0.5 or entropy:0.5".to_owned();
+    let (measure, threshold) = text.split_once(':').ok_or_else(wrong)?;
+    let measure = match measure {
+        "max-prob" => ExitMeasure::MaxProb,
+        "margin" => ExitMeasure::Margin,
+        "entropy" => ExitMeasure::Entropy,
+        _ => return Err(wrong()),
     };
-    let manifest = emit::bundle(&model, &graph, cuts, &options, &args.output)?;
-    print(&super::show::bundle_text(&manifest, &args.output))
+    let threshold: f64 = threshold.parse().map_err(|_| wrong())?;
+    if threshold.is_finite() && threshold >= 0.0 {
+        Ok(ExitPolicy { measure, threshold })
+    } else {
+        Err("a threshold is a number from 0".to_owned())
+    }
 }
 
 fn read_labels(file: &std::path::Path) -> Result<Vec<String>, Failure> {

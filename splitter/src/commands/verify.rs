@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use kerf_runtime::backend;
-use kerf_runtime::bundle::{Bundle, MANIFEST, open_model};
+use kerf_runtime::bundle::{Bundle, MANIFEST, digest, open_model};
 use kerf_wire::Manifest;
 
 use super::{parse_symbol, print};
@@ -21,7 +21,7 @@ use crate::verify::{self, Comparison, Report};
     What it finds is written into the manifest, and a signature that is there is dropped: sign last."
 )]
 pub struct Args {
-    /// The bundle's folder.
+    /// The bundle's folder, a bundle set, or one manifest of it.
     pub bundle: PathBuf,
     /// The whole model; found by itself where it still lies where it was split.
     #[arg(long, value_name = "FILE")]
@@ -54,9 +54,30 @@ pub struct Args {
 /// # Errors
 /// Exit code 12 when the parts differ from the whole.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let bundle = Bundle::open(&args.bundle)?;
+    let set = args.bundle.join(emit::SET);
+    if !set.is_file() {
+        return one(args, &args.bundle);
+    }
+    let text = std::fs::read(&set).or_exit(Exit::BundleRefused)?;
+    let mut listed: emit::Set = serde_json::from_slice(&text).or_exit(Exit::BundleRefused)?;
+    for cut in &mut listed.cuts {
+        let manifest = args.bundle.join(emit::manifest_file_of(&cut.id));
+        print(&format!("{}  ", cut.values.join(" ")))?;
+        one(args, &manifest).map_err(|e| e.context(format!("cut {}", cut.id)))?;
+        cut.sha256 = digest(&std::fs::read(&manifest).or_exit(Exit::BundleRefused)?);
+    }
+    if args.no_proof {
+        return Ok(());
+    }
+    // The proofs changed the manifests, and so their digests.
+    let json = serde_json::to_string_pretty(&listed).or_exit(Exit::Bug)? + "\n";
+    Ok(emit::replace_file(&set, json.as_bytes())?)
+}
+
+fn one(args: &Args, place: &Path) -> Result<(), Failure> {
+    let bundle = Bundle::open(place)?;
     let manifest = bundle.manifest();
-    let model = open_model(&whole(args, manifest)?)?;
+    let model = open_model(&whole(args, bundle.dir(), manifest)?)?;
     if model.sha256 != manifest.model.sha256 {
         let (path, got, want) = (model.path.display(), model.sha256, manifest.model.sha256);
         return Err(Failure::usage(format!(
@@ -79,15 +100,20 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     let input = format!("{} random, seed {}", args.runs, args.seed);
-    keep(&args.bundle, manifest, &report, &input)
+    let file = if place.is_file() {
+        place.to_path_buf()
+    } else {
+        place.join(MANIFEST)
+    };
+    keep(&file, manifest, &report, &input)
 }
 
 /// The whole model: as given, or where it was when it was split.
-fn whole(args: &Args, manifest: &Manifest) -> Result<PathBuf, Failure> {
+fn whole(args: &Args, dir: &Path, manifest: &Manifest) -> Result<PathBuf, Failure> {
     if let Some(model) = &args.model {
         return Ok(model.clone());
     }
-    let hint = std::fs::read_to_string(args.bundle.join(emit::MODEL_PATH)).unwrap_or_default();
+    let hint = std::fs::read_to_string(dir.join(emit::MODEL_PATH)).unwrap_or_default();
     let path = Path::new(hint.trim());
     if path.is_file() {
         return Ok(path.to_path_buf());
@@ -166,15 +192,15 @@ fn json(report: &Report) -> Result<String, Failure> {
 }
 
 /// Writes the proofs into the manifest, in the place of those of the same engines.
-fn keep(dir: &Path, manifest: &Manifest, report: &Report, input: &str) -> Result<(), Failure> {
+fn keep(file: &Path, manifest: &Manifest, report: &Report, input: &str) -> Result<(), Failure> {
     let mut manifest = manifest.clone();
     let proofs = report.proofs(&manifest, input);
     let replaced = |p: &kerf_wire::manifest::Proof| proofs.iter().any(|n| n.whole == p.whole && n.parts == p.parts);
     manifest.proofs.retain(|p| !replaced(p));
     manifest.proofs.extend(proofs);
     let json = manifest.to_json().or_exit(Exit::Bug)?;
-    emit::replace_file(&dir.join(MANIFEST), json.as_bytes())?;
-    let signature = dir.join("manifest.sig");
+    emit::replace_file(file, json.as_bytes())?;
+    let signature = file.with_extension("sig");
     if signature.exists() {
         std::fs::remove_file(&signature).or_exit(Exit::Usage)?;
         log::warn!(

@@ -70,10 +70,9 @@ impl<'g> Cutter<'g> {
                 value: self.name(*idle),
             });
         }
-        at.retain(|v| tail_needs(*v));
-        if at.is_empty() {
+        if !at.iter().any(|v| tail_needs(*v)) {
             return Err(Illegal::NothingBehind {
-                value: "the cut".to_owned(),
+                value: self.name(at[0]),
             });
         }
         let crossing = self.crossing(&at, &sides, tail_needs);
@@ -85,13 +84,61 @@ impl<'g> Cutter<'g> {
         })
     }
 
-    /// Every value that is a legal cut alone, in the graph's order; graph inputs (all of the work behind) left out.
+    /// Every value that is a legal cut alone, in the graph's order; graph inputs (all of the work behind) are left out.
     pub fn singles(&self) -> Vec<Cut> {
         self.graph
             .value_ids()
             .filter(|v| self.graph.value(*v).producer().is_some())
             .filter_map(|v| self.cut(&[v]).ok())
             .collect()
+    }
+
+    /// Cuts behind which each of these graph outputs is already made, so that a stage may answer there; the first is the
+    /// earliest. Found from what depends on what: behind output k lies all that no output up to k needs.
+    ///
+    /// # Errors
+    /// When the rest does not need anything that the outputs' branches make.
+    pub fn exits(&self, outputs: &[ValueId]) -> Result<Vec<Cut>, Illegal> {
+        let mut branches: Vec<(ValueId, Vec<bool>)> = outputs.iter().map(|o| (*o, self.needed_for(*o))).collect();
+        branches.sort_by_key(|(_, nodes)| nodes.iter().filter(|n| **n).count());
+        let mut before = vec![false; self.graph.nodes().len()];
+        let mut at = Vec::new();
+        let mut cuts = Vec::new();
+        for (output, nodes) in branches {
+            before.iter_mut().zip(nodes).for_each(|(all, one)| *all |= one);
+            at.push(output);
+            let behind = |n: &NodeId| self.useful[n.index()] && !before[n.index()];
+            if !self.graph.node_ids().any(|n| behind(&n)) {
+                break;
+            }
+            let shared = self.graph.value_ids().filter(|v| {
+                let value = self.graph.value(*v);
+                let made_before = match value.producer() {
+                    Some(producer) => before[producer.index()],
+                    None => value.consumers.iter().any(|c| before[c.index()]),
+                };
+                !value.is_constant && made_before && value.consumers.iter().any(behind)
+            });
+            cuts.push(self.cut(&at.iter().copied().chain(shared).collect::<Vec<_>>())?);
+        }
+        Ok(cuts)
+    }
+
+    /// The nodes that depend on an input and that this value depends on.
+    fn needed_for(&self, value: ValueId) -> Vec<bool> {
+        let mut needed = vec![false; self.graph.nodes().len()];
+        let mut open: Vec<NodeId> = self.graph.value(value).producer().into_iter().collect();
+        while let Some(id) = open.pop() {
+            if !self.graph.node(id).is_constant && !std::mem::replace(&mut needed[id.index()], true) {
+                open.extend(
+                    self.graph
+                        .node(id)
+                        .needs()
+                        .filter_map(|v| self.graph.value(v).producer()),
+                );
+            }
+        }
+        needed
     }
 
     fn name(&self, value: ValueId) -> String {

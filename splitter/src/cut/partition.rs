@@ -69,6 +69,24 @@ impl Partition {
     }
 }
 
+impl Part {
+    /// All that lies between these values and those: whatever `to` needs, up to `from` and the graph's inputs.
+    pub fn between(graph: &Graph, from: &[ValueId], to: &[ValueId]) -> Self {
+        let mut taken = vec![false; graph.nodes().len()];
+        let mut open: Vec<ValueId> = to.to_vec();
+        while let Some(value) = open.pop() {
+            let producer = graph.value(value).producer().filter(|_| !from.contains(&value));
+            if let Some(producer) = producer.filter(|p| !graph.node(*p).is_constant)
+                && !std::mem::replace(&mut taken[producer.index()], true)
+            {
+                open.extend(graph.node(producer).needs());
+            }
+        }
+        let nodes = graph.node_ids().filter(|n| taken[n.index()]).collect();
+        part(graph, nodes, to, true)
+    }
+}
+
 /// Nodes that depend on an input and lead to an output.
 fn useful(graph: &Graph) -> Vec<bool> {
     let mut useful = vec![false; graph.nodes().len()];

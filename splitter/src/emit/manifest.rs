@@ -11,6 +11,9 @@ use crate::cut::{Illegal, Partition};
 use crate::graph::{Graph, ValueId};
 use crate::onnx::Model;
 
+/// What writes the manifests.
+pub(super) const TOOL: &str = concat!("kerf ", env!("CARGO_PKG_VERSION"));
+
 pub(super) fn of(
     model: &Model,
     digest: Digest,
@@ -33,7 +36,7 @@ pub(super) fn of(
     });
     let manifest = Manifest {
         format: FORMAT,
-        tool: concat!("kerf ", env!("CARGO_PKG_VERSION")).to_owned(),
+        tool: TOOL.to_owned(),
         release: options.release,
         model: manifest::Model {
             name: model.name.clone(),

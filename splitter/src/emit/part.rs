@@ -1,11 +1,11 @@
 //! One part as an ONNX model: what it keeps of the whole, and what it declares at its edges.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use kerf_wire::manifest::Axis;
 
 use super::EmitError;
-use super::names::{part_file, plain_axis, weights_file};
+use super::names::{plain_axis, weights_file};
 use super::piece::Pieces;
 use super::tensors::{self, Weights};
 use super::write::{Folder, Written};
@@ -30,12 +30,21 @@ pub(super) struct PartFiles {
     pub(super) weights: Option<Written>,
 }
 
-/// Writes a part; its weights go into the same file where that stays short enough for protobuf, else beside it.
+/// Weights that many parts share, in one file that is written already.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) file: Written,
+    /// Where each initialiser's elements are in it, by name.
+    pub(super) offsets: HashMap<String, u64>,
+}
+
+/// Writes a part whose weights go into the same file where that stays short enough for protobuf, else beside it.
 pub(super) fn write(
     model: &Model,
     graph: &Graph,
     part: &Part,
     index: usize,
+    file_name: &str,
     folder: &mut Folder,
 ) -> Result<PartFiles, EmitError> {
     let initialisers = initialisers(model, graph, part);
@@ -54,11 +63,40 @@ pub(super) fn write(
     if file.len() > 2 * MAX_SELF_CONTAINED_BYTES - 1 {
         return Err(EmitError::TooLong { index, got: file.len() });
     }
-    let onnx = folder.stream(&part_file(index), |mut out| file.write(model, &mut out))?;
+    let onnx = folder.stream(file_name, |mut out| file.write(model, &mut out))?;
     let beside = |w: &Weights| folder.stream(&w.file, |mut out| w.pieces.write(model, &mut out));
     Ok(PartFiles {
         onnx,
         weights: weights.as_ref().map(beside).transpose()?,
+    })
+}
+
+/// Writes a part whose weights lie in a file that other parts read as well.
+pub(super) fn write_sharing(
+    model: &Model,
+    graph: &Graph,
+    part: &Part,
+    file_name: &str,
+    shared: &Shared,
+    folder: &mut Folder,
+) -> Result<PartFiles, EmitError> {
+    let initialisers = initialisers(model, graph, part);
+    let mut shares = false;
+    let mut put = |initialiser: &Initialiser, out: &mut Pieces| {
+        let raw = initialiser.raw.as_ref();
+        match (shared.offsets.get(initialiser.name()), raw) {
+            (Some(offset), Some(raw)) => {
+                shares = true;
+                tensors::refer(initialiser, &shared.file.name, *offset, raw.len(), out);
+            }
+            _ => tensors::inline(initialiser, out),
+        }
+    };
+    let file = pieces(model, graph, part, &initialisers, &mut put);
+    let onnx = folder.stream(file_name, |mut out| file.write(model, &mut out))?;
+    Ok(PartFiles {
+        onnx,
+        weights: shares.then(|| shared.file.clone()),
     })
 }
 

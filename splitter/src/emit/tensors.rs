@@ -54,11 +54,16 @@ pub(super) fn inline(initialiser: &Initialiser, graph: &mut Pieces) {
 /// The initialiser without its elements, which go to `weights`.
 pub(super) fn beside(initialiser: &Initialiser, raw: &Span, graph: &mut Pieces, weights: &mut Weights) {
     let offset = weights.put(raw);
-    graph.message(INITIALIZER, &referring(initialiser, &weights.file, offset, raw.len()));
+    refer(initialiser, &weights.file, offset, raw.len(), graph);
+}
+
+/// The initialiser as a reference to a file of its folder.
+pub(super) fn refer(initialiser: &Initialiser, file: &str, offset: u64, bytes: u64, graph: &mut Pieces) {
+    graph.message(INITIALIZER, &referring(initialiser, file, offset, bytes));
 }
 
 /// A tensor whose elements lie in a file of its folder.
-pub(super) fn referring(initialiser: &Initialiser, file: &str, offset: u64, bytes: u64) -> TensorProto {
+fn referring(initialiser: &Initialiser, file: &str, offset: u64, bytes: u64) -> TensorProto {
     let entry = |key: &str, value: String| StringStringEntryProto {
         key: Some(key.to_owned()),
         value: Some(value),

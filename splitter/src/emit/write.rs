@@ -3,11 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use kerf_wire::Digest;
 use sha2::{Digest as _, Sha256};
 
-use super::{EmitError, MANIFEST};
+use super::{EmitError, MANIFEST, SET};
 
 /// A folder in the making. Dropped unfinished, it leaves nothing behind.
 #[derive(Debug)]
@@ -15,6 +16,16 @@ pub struct Folder {
     target: PathBuf,
     making: PathBuf,
     finished: bool,
+    timing: Timing,
+}
+
+/// Where the time of writing a folder went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Computing SHA-256.
+    pub hashing: Duration,
+    /// In calls that write files.
+    pub writing: Duration,
 }
 
 /// A file that was written.
@@ -58,6 +69,7 @@ impl Folder {
             target: target.to_path_buf(),
             making,
             finished: false,
+            timing: Timing::default(),
         })
     }
 
@@ -71,16 +83,28 @@ impl Folder {
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<Written, EmitError> {
         let path = self.making.join(name);
+        let target = self.target.join(name);
         let failed = |why| EmitError::Write {
-            path: path.clone(),
+            path: target.clone(),
             why,
         };
-        let mut out = Hashing {
-            inner: BufWriter::with_capacity(1 << 16, File::create(&path).map_err(failed)?),
-            hash: Sha256::new(),
-            bytes: 0,
-        };
-        fill(&mut out).and_then(|()| out.inner.flush()).map_err(failed)?;
+        if let Some(parent) = path.parent().filter(|_| name.contains('/')) {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        let start = Instant::now();
+        let file = File::create(&path).map_err(failed)?;
+        self.timing.writing += start.elapsed();
+        let mut out = BufWriter::with_capacity(
+            1 << 16,
+            Hashing {
+                file,
+                hash: Sha256::new(),
+                bytes: 0,
+                timing: &mut self.timing,
+            },
+        );
+        fill(&mut out).and_then(|()| out.flush()).map_err(failed)?;
+        let out = out.into_inner().map_err(|why| failed(why.into_error()))?;
         Ok(Written {
             name: name.to_owned(),
             sha256: Digest(out.hash.finalize().into()),
@@ -94,6 +118,11 @@ impl Folder {
     /// When it cannot be written.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<Written, EmitError> {
         self.stream(name, |out| out.write_all(bytes))
+    }
+
+    /// Where the time went so far.
+    pub fn timing(&self) -> Timing {
+        self.timing
     }
 
     /// Gives the folder its name, in the place of a bundle that had it.
@@ -152,26 +181,31 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), EmitError> {
 /// An empty folder, a bundle, or nothing at all.
 fn may_replace(target: &Path) -> bool {
     match fs::read_dir(target) {
-        Ok(mut entries) => entries.next().is_none() || target.join(MANIFEST).is_file(),
+        Ok(mut entries) => entries.next().is_none() || [MANIFEST, SET].iter().any(|f| target.join(f).is_file()),
         Err(why) => why.kind() == io::ErrorKind::NotFound,
     }
 }
 
-struct Hashing {
-    inner: BufWriter<File>,
+struct Hashing<'a> {
+    file: File,
     hash: Sha256,
     bytes: u64,
+    timing: &'a mut Timing,
 }
 
-impl Write for Hashing {
+impl Write for Hashing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
+        let start = Instant::now();
+        let written = self.file.write(bytes)?;
+        let between = Instant::now();
         self.hash.update(bytes.get(..written).unwrap_or(bytes));
+        self.timing.writing += between - start;
+        self.timing.hashing += between.elapsed();
         self.bytes += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+        self.file.flush()
     }
 }

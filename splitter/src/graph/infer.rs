@@ -5,7 +5,12 @@
 //!
 //! Long initialisers are given as sources of known shape: nothing is loaded, and nothing large is ever evaluated.
 
+mod operators;
+mod types;
+
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use kerf_wire::manifest::Axis;
 use prost::Message as _;
@@ -13,9 +18,12 @@ use tract_onnx::model::{Onnx, ParsingContext};
 use tract_onnx::pb;
 use tract_onnx::tract_hir::internal::*;
 
+use operators::{attribute_tensor, constant_element, with_defaults};
+use types::{datum_type, element_type, identifier, is_identifier};
+
 use super::shapes::{Fact, Symbols};
 use super::{Graph, Kind, Node, Origin, ValueId, bodies_out, quiet};
-use crate::limits::{MAX_ANALYSED_BYTES, MIN_PAYLOAD_BYTES};
+use crate::limits::{MAX_ANALYSED_BYTES, MAX_ANALYSIS, MAX_DIMENSION_BYTES, MIN_PAYLOAD_BYTES};
 use crate::onnx::proto::{NodeProto, TensorProto};
 use crate::onnx::{ElementType, Model};
 
@@ -41,6 +49,8 @@ struct Analysis<'a> {
     outlets: Vec<Option<OutletId>>,
     /// Bytes of constants given so far.
     given: u64,
+    /// Transposed convolutions, by tract's node.
+    transposed: HashMap<usize, &'a NodeProto>,
 }
 
 impl<'a> Analysis<'a> {
@@ -51,6 +61,7 @@ impl<'a> Analysis<'a> {
             inference: InferenceModel::default(),
             outlets: vec![None; graph.values().len()],
             given: 0,
+            transposed: HashMap::new(),
         };
         for id in graph.value_ids() {
             match graph.value(id).origin {
@@ -220,7 +231,7 @@ impl<'a> Analysis<'a> {
         if !node.domain.is_empty() || has_body {
             return Ok(false);
         }
-        let Ok(decoded) = pb::NodeProto::decode(proto.encode_to_vec().as_slice()) else {
+        let Ok(decoded) = pb::NodeProto::decode(with_defaults(proto).encode_to_vec().as_slice()) else {
             return Ok(false);
         };
         let Ok((op, _)) = builder(context, &decoded) else {
@@ -234,6 +245,9 @@ impl<'a> Analysis<'a> {
             .map_or_else(|| format!("n{}", node.index), |v| format!("v{}", v.0));
         let facts = outputs.iter().map(|_| InferenceFact::default()).collect();
         let id = self.inference.add_node(label, op, facts)?;
+        if node.op == "ConvTranspose" {
+            self.transposed.insert(id, proto);
+        }
         for (index, input) in inputs.into_iter().enumerate() {
             self.inference.add_edge(input, InletId::new(id, index))?;
         }
@@ -270,15 +284,85 @@ impl<'a> Analysis<'a> {
     }
 
     fn run(mut self, symbols: &Symbols) -> TractResult<Vec<Option<Fact>>> {
-        // Errors stop at their node; what does not depend on it is still found.
-        let first = self.inference.analyse(true);
+        self.pass()?;
         if self.tell_stored()? {
-            let _known_as_far_as_it_goes = self.inference.analyse(true);
-        } else if let Err(why) = first {
-            log::debug!("shape analysis: {why:#}");
+            self.pass()?;
         }
         let facts = self.graph.value_ids().map(|id| self.fact(id, symbols)).collect();
         Ok(facts)
+    }
+
+    /// Every node once, each behind what it needs. An error stops at its node; what does not depend on it is still found.
+    /// tract's own analyser goes round until nothing changes, which on a contradictory model takes for ever.
+    fn pass(&mut self) -> TractResult<()> {
+        let start = Instant::now();
+        for node in 0..self.inference.nodes().len() {
+            if start.elapsed() > MAX_ANALYSIS {
+                bail!("shape analysis took more than {} s", MAX_ANALYSIS.as_secs());
+            }
+            if let Err(why) = self.node(node) {
+                log::debug!("shape analysis: {why:#}");
+            }
+        }
+        Ok(())
+    }
+
+    /// What one node makes of what is known of its inputs.
+    fn node(&mut self, id: usize) -> TractResult<()> {
+        let node = self.inference.node(id);
+        let observed = node.op.observe_outlets(&self.inference, node)?;
+        let facts = |outlets: &[OutletId]| -> TractResult<TVec<InferenceFact>> {
+            outlets
+                .iter()
+                .map(|o| self.inference.outlet_fact(*o).cloned())
+                .collect()
+        };
+        let (inputs, observed) = (facts(&node.inputs)?, facts(&observed)?);
+        let outputs: TVec<InferenceFact> = node.outputs.iter().map(|o| o.fact.clone()).collect();
+        ensure!(
+            node.op.nboutputs()? == outputs.len(),
+            "{node} should have {} outputs",
+            node.op.nboutputs()?
+        );
+        let op = &mut self.inference.node_mut(id).op;
+        let (_, mut made, _) = op.infer(
+            inputs.iter().collect(),
+            outputs.iter().collect(),
+            observed.iter().collect(),
+        )?;
+        if let Some(proto) = self.transposed.get(&id)
+            && let ([input, kernel, ..], [out]) = (inputs.as_slice(), made.as_mut_slice())
+            && let Some(shape) = operators::transposed_convolution(proto, &input.shape, &kernel.shape)
+        {
+            *out = out.clone().with_shape(shape);
+        }
+        for (slot, (made, before)) in made.into_iter().zip(&outputs).enumerate() {
+            let fact = made.unify(before)?;
+            let outlet = OutletId::new(id, slot);
+            self.inference.set_outlet_fact(outlet, fact.clone())?;
+            self.simplify(outlet, fact)?;
+        }
+        Ok(())
+    }
+
+    /// Expressions that grow from node to node (broadcasts of open dimensions) are forgotten before they take for ever.
+    fn simplify(&mut self, outlet: OutletId, fact: InferenceFact) -> TractResult<()> {
+        let too_long = |dim: &DimFact| {
+            dim.concretize()
+                .is_some_and(|d| d.to_string().len() > MAX_DIMENSION_BYTES)
+        };
+        if !fact.shape.dims().any(too_long) {
+            return Ok(());
+        }
+        let forget = |dim: &DimFact| if too_long(dim) { DimFact::default() } else { dim.clone() };
+        let dims = fact.shape.dims().map(forget).collect();
+        let shape = if fact.shape.is_open() {
+            ShapeFactoid::open(dims)
+        } else {
+            ShapeFactoid::closed(dims)
+        };
+        self.inference
+            .set_outlet_fact(outlet, fact.without_value().with_shape(shape))
     }
 
     /// Where tract knows less than the file says, takes the file's word. True if that was so anywhere.
@@ -335,70 +419,4 @@ impl<'a> Analysis<'a> {
             assumed: dims.iter().map(assume).collect(),
         })
     }
-}
-
-/// The fill value's type; ONNX's default is f32.
-fn constant_element(proto: &NodeProto) -> ElementType {
-    let value = attribute_tensor(proto);
-    value.map_or(ElementType::Wire(kerf_wire::DType::F32), |t| {
-        ElementType::from_onnx(t.data_type())
-    })
-}
-
-fn attribute_tensor(proto: &NodeProto) -> Option<&TensorProto> {
-    proto.attribute.iter().find(|a| a.name() == "value")?.t.as_deref()
-}
-
-fn is_identifier(name: &str) -> bool {
-    name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-fn identifier(text: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    format!("d_{}", text.chars().map(plain).collect::<String>())
-}
-
-fn datum_type(element: ElementType) -> Option<DatumType> {
-    use kerf_wire::DType;
-    Some(match element {
-        ElementType::Wire(dtype) => match dtype {
-            DType::F32 => DatumType::F32,
-            DType::F16 => DatumType::F16,
-            DType::F64 => DatumType::F64,
-            DType::I8 => DatumType::I8,
-            DType::U8 => DatumType::U8,
-            DType::I16 => DatumType::I16,
-            DType::U16 => DatumType::U16,
-            DType::I32 => DatumType::I32,
-            DType::U32 => DatumType::U32,
-            DType::I64 => DatumType::I64,
-            DType::U64 => DatumType::U64,
-            DType::Bool => DatumType::Bool,
-            DType::Bf16 => return None,
-        },
-        ElementType::String => DatumType::String,
-        _ => return None,
-    })
-}
-
-/// tract's symbolic integers are ONNX's i64; its quantised types are what they are stored as.
-fn element_type(datum: DatumType) -> Option<ElementType> {
-    use kerf_wire::DType;
-    Some(ElementType::Wire(match datum.unquantized() {
-        DatumType::F32 => DType::F32,
-        DatumType::F16 => DType::F16,
-        DatumType::F64 => DType::F64,
-        DatumType::I8 => DType::I8,
-        DatumType::U8 => DType::U8,
-        DatumType::I16 => DType::I16,
-        DatumType::U16 => DType::U16,
-        DatumType::I32 => DType::I32,
-        DatumType::U32 => DType::U32,
-        DatumType::I64 | DatumType::TDim => DType::I64,
-        DatumType::U64 => DType::U64,
-        DatumType::Bool => DType::Bool,
-        DatumType::String => return Some(ElementType::String),
-        _ => return None,
-    }))
 }

@@ -128,6 +128,7 @@ impl Model {
     fn from_source(source: Source, name: String, folder: PathBuf) -> Result<Self, ReadError> {
         let found = scan(&source)?;
         let mut model = decode(found, source, name, folder)?;
+        super::check::check(&model)?;
         external::open_all(&mut model)?;
         Ok(model)
     }

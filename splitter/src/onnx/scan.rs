@@ -209,7 +209,8 @@ impl Walk<'_> {
         self.charge(match content(kind, raw.number) {
             Content::Numbers => 16 * len,
             Content::Rare => 64 + 40 * len,
-            _ => 32 + len,
+            // A String, its place in a Vec that doubles as it grows, and the allocation's own header.
+            _ => 64 + len,
         })?;
         self.copy(raw.span.clone(), out)?;
         Ok(None)
@@ -270,25 +271,30 @@ impl Walk<'_> {
     /// Reads a varint at `at`; gives it and the offset behind it.
     pub(super) fn varint(&mut self, at: u64, end: u64) -> Result<(u64, u64), ReadError> {
         let mut value = 0_u64;
-        for index in 0..10_u64 {
-            let offset = at + index;
-            let byte = match self.window.at(offset) {
-                _ if offset >= end => None,
-                Ok(bytes) => bytes.first().copied(),
-                Err(why) => return Err(malformed(offset, why.to_string())),
-            };
-            let Some(byte) = byte else {
-                return Err(malformed(offset, "a number is cut short".to_owned()));
-            };
-            if index == 9 && byte > 1 {
+        let mut offset = at;
+        // Twice, where the window ends within the number.
+        while offset < end {
+            let bytes = self
+                .window
+                .at(offset)
+                .map_err(|why| malformed(offset, why.to_string()))?;
+            let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
+            for byte in bytes.iter().take(left) {
+                let shift = 7 * (offset - at);
+                if shift > 63 || (shift == 63 && *byte > 1) {
+                    return Err(malformed(at, "a number has more than 64 bits".to_owned()));
+                }
+                value |= u64::from(*byte & 0x7f) << shift;
+                offset += 1;
+                if *byte < 0x80 {
+                    return Ok((value, offset));
+                }
+            }
+            if bytes.is_empty() {
                 break;
             }
-            value |= u64::from(byte & 0x7f) << (7 * index);
-            if byte < 0x80 {
-                return Ok((value, offset + 1));
-            }
         }
-        Err(malformed(at, "a number has more than 64 bits".to_owned()))
+        Err(malformed(offset, "a number is cut short".to_owned()))
     }
 }
 
