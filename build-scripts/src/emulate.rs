@@ -76,9 +76,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn prepare(machine: Machine, offline: bool) -> Result<()> {
-    let mut missing = setup::missing(machine.packages().iter().copied())?;
+    let mut missing = setup::missing(machine.packages().iter().copied());
     if !toolchain::has_std(machine.triple()) && (offline || !toolchain::rustup_std(machine.triple())) {
-        missing.extend(setup::missing(toolchain::DEBIAN_RUST.iter().copied())?);
+        missing.extend(setup::missing(toolchain::DEBIAN_RUST.iter().copied()));
     }
     if offline && !missing.is_empty() {
         bail!("missing packages: {}", missing.join(" "));

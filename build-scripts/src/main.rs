@@ -12,7 +12,9 @@ mod binary;
 mod build;
 mod check;
 mod demo;
+mod dist;
 mod emulate;
+mod flash;
 mod matrix;
 mod measure;
 mod repo;
@@ -39,6 +41,8 @@ enum Task {
     Bench(bench::Arguments),
     Soak(soak::Arguments),
     Emulate(emulate::Arguments),
+    Dist(dist::Arguments),
+    Flash(flash::Arguments),
     Matrix(matrix::Arguments),
     Build(build::Arguments),
 }
@@ -51,6 +55,8 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Soak(arguments) => soak::run(&arguments),
+        Task::Dist(arguments) => dist::run(&arguments),
+        Task::Flash(arguments) => flash::run(&arguments),
         Task::Emulate(arguments) => emulate::run(&arguments),
         Task::Matrix(arguments) => matrix::run(&arguments),
         Task::Build(arguments) => build::run(&arguments),

@@ -29,7 +29,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             .glibc
             .map_or_else(|| "static".to_owned(), |version| version.to_string());
         let megabytes = target.file.budget.binary_bytes as f64 / 1e6;
-        let features = build.features.join(" ");
+        let missing = target.missing_features()?;
+        let not_yet = if missing.is_empty() {
+            String::new()
+        } else {
+            format!("  (not in this version: {})", missing.join(" "))
+        };
+        let features = build.features.join(" ") + &not_yet;
         println!(
             "{:<21} {:<30} {glibc:>6} {megabytes:>9.1}  {features}",
             target.name, build.triple

@@ -153,6 +153,22 @@ impl Target {
         }
     }
 
+    /// Features that the target wants and `kerf-runtime` of this version does not have.
+    ///
+    /// # Errors
+    /// When the runtime's manifest cannot be read.
+    pub(crate) fn missing_features(&self) -> Result<Vec<String>> {
+        let text = fs::read_to_string(repo::root().join("runtime/Cargo.toml")).context("runtime/Cargo.toml")?;
+        let manifest: toml::Table = toml::from_str(&text).context("runtime/Cargo.toml")?;
+        let features = manifest.get("features").and_then(toml::Value::as_table);
+        let known = features.context("runtime/Cargo.toml has no features")?;
+        let wanted = self.file.build.features.iter();
+        Ok(wanted
+            .filter(|feature| !known.contains_key(*feature))
+            .cloned()
+            .collect())
+    }
+
     fn read(name: &str) -> Result<Self> {
         let path = repo::root().join("targets").join(name).join("target.toml");
         let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;

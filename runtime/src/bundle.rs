@@ -189,6 +189,11 @@ impl Bundle {
         file::read_exact(&path, bytes, sha256, limit)
     }
 
+    /// An error about what the manifest asks for.
+    pub(crate) fn refused(&self, why: impl std::fmt::Display) -> BundleError {
+        self.broken(why.to_string())
+    }
+
     fn broken(&self, what: String) -> BundleError {
         BundleError::Manifest {
             path: self.dir.join(MANIFEST),

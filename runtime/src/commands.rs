@@ -6,6 +6,8 @@ use kerf_runtime::exit::Failure;
 mod bench;
 mod check;
 mod once;
+mod target;
+mod tensors;
 
 /// What to do.
 #[derive(Debug, Subcommand)]

@@ -1,9 +1,26 @@
 //! Sources: where a stage's inputs come from.
+//!
+//! Owns: images, tensor files and frame files as inputs, each read with bounds.
+//! Must not know: engines, brokers. Its rooms: `files` lists and chooses, `picture` decodes, `npy` and `npz` hold tensors,
+//! `frame` opens frame files. Start at [`Reader`].
+
+use std::path::Path;
 
 use crate::tensor::Tensor;
 
+mod batch;
+pub mod files;
+pub mod frame;
+pub mod npy;
+pub mod npz;
+pub mod picture;
+mod reader;
+
+pub use batch::concatenate;
+pub use reader::Reader;
+
 /// One input: a tensor for each graph input or crossing value that it names.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Input {
     /// What a person would call it: a file name, a frame id.
     pub label: String,
@@ -40,4 +57,32 @@ pub enum SourceError {
         /// Which bound, expected and got.
         what: String,
     },
+    /// It is readable and not what the part takes.
+    #[error("{path} does not fit: {what}")]
+    DoesNotFit {
+        /// The file.
+        path: String,
+        /// Which value, expected and got.
+        what: String,
+    },
+}
+
+/// A file's contents, bounded.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, SourceError> {
+    use crate::bundle::BundleError;
+    crate::bundle::read_bounded(path, limit).map_err(|error| match error {
+        BundleError::TooLong { got, limit, .. } => SourceError::OverLimit {
+            path: path.display().to_string(),
+            what: format!("expected at most {limit} bytes, got {got}"),
+        },
+        BundleError::Unreadable { why, .. } => unreadable(path, why),
+        other => unreadable(path, other),
+    })
+}
+
+fn unreadable(path: &Path, why: impl std::fmt::Display) -> SourceError {
+    SourceError::Unreadable {
+        path: path.display().to_string(),
+        why: why.to_string(),
+    }
 }

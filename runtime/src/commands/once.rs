@@ -1,56 +1,196 @@
 //! `kerf-stage once`: inputs from files, answers to files or standard output.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::Args;
-use kerf_runtime::bundle::{Bundle, open_model};
-use kerf_runtime::config::{BackendConfig, Config, StageConfig};
-use kerf_runtime::exit::Failure;
-use kerf_runtime::step::Step;
+use kerf_runtime::exit::{Exit, Failure, OrExit};
+use kerf_runtime::result::Answer;
+use kerf_runtime::source::files::Files;
+use kerf_runtime::source::{Input, Source, concatenate};
+use kerf_runtime::stage::Answerer;
+use kerf_runtime::step::Leaving;
+use kerf_runtime::wire::InferenceResult;
+use kerf_runtime::wire::result::HopTimes;
+
+use super::target::{Ready, Target};
+use super::tensors;
 
 /// Run inputs from files through one part of a bundle, or through a whole model.
+///
+/// Without --output each answer is one line of JSON on standard output. With it, what leaves the part goes into a file
+/// that the next part takes as its --input: .npz (named arrays) or .frame (as it would travel); into a folder of such
+/// files where there are several inputs.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kerf-stage once --model lenet5.onnx --input digits.npz --output answers.npz
-  kerf-stage once --bundle bundle --part 0 --input photo.jpg --output head.npz")]
+  kerf-stage once --model lenet5.onnx --input digits.npz
+  kerf-stage once --bundle bundle --part 0 --input photo.jpg --output head.npz
+  kerf-stage once --bundle bundle --part 1 --input head.npz
+  kerf-stage once --bundle bundle --part 0 --input photos/ --batch 8 --output heads/")]
 pub(crate) struct Once {
-    /// A bare model instead of a bundle
-    #[arg(long, value_name = "FILE", conflicts_with = "stage-bundle")]
-    model: Option<PathBuf>,
-    /// TOML file with any of these settings
-    #[arg(long, env = "KERF_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
     #[command(flatten)]
-    stage: StageConfig,
-    #[command(flatten)]
-    backend: BackendConfig,
+    target: Target,
+    /// An image, .npy, .npz or .frame file, or a folder of them
+    #[arg(short, long, value_name = "PATH")]
+    input: Option<PathBuf>,
+    /// .npz or .frame file; a folder where there are several inputs
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+    /// Join this many inputs along the first axis and run them together
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    batch: u32,
 }
 
 impl Once {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let settings = Config {
-            stage: self.stage,
-            backend: self.backend,
-            ..Config::default()
-        };
-        let config = settings.resolve(self.config.as_deref())?;
-        let options = config.backend.options();
-        let step = match (&self.model, &config.stage.bundle) {
-            (Some(file), _) => {
-                let artifact = open_model(file)?;
-                log::info!("event=model-opened file={} sha256={}", file.display(), artifact.sha256);
-                Step::of_model(&artifact, &config.backend.names, &options)?
+        let mut ready = self.target.load()?;
+        let input = self.input.or(ready.source.clone());
+        let input =
+            input.ok_or_else(|| Failure::usage("--input PATH is needed: an image, .npy, .npz or .frame file"))?;
+        let mut files = Files::open(&input, ready.reader.clone())?;
+        let several = files.len() > self.batch as usize;
+        let answer = Answer::new(ready.labels());
+        let mut number = 0;
+        loop {
+            let start = Instant::now();
+            let Some(input) = next(&mut files, self.batch)? else {
+                return Ok(());
+            };
+            let decode = start.elapsed();
+            let place = Place::of(&ready);
+            let leaving = ready.step.run(&input)?;
+            log::debug!("event=run input={} run_us={}", input.label, leaving.run.as_micros());
+            match &self.output {
+                None => print(&place, &answer, &input, &leaving, decode)?,
+                Some(path) => {
+                    let file = if several {
+                        numbered(path, &input, number)?
+                    } else {
+                        path.clone()
+                    };
+                    tensors::write(&file, &leaving.values, place.crossing(number)?.as_ref())?;
+                }
             }
-            (None, Some(dir)) => {
-                let bundle = Bundle::open(dir)?;
-                Step::load(&bundle, config.stage.part.unwrap_or(0), &config.backend.names, &options)?
-            }
-            (None, None) => return Err(Failure::usage("either --model FILE or --bundle DIR is needed")),
-        };
-        for spec in step.inputs().iter().chain(step.outputs()) {
-            println!("{spec}");
+            number += 1;
         }
-        Ok(())
     }
+}
+
+/// What a run's answer says of where it was made, taken before the engine is borrowed.
+struct Place {
+    part: usize,
+    backend: Option<String>,
+    model: kerf_runtime::wire::Digest,
+    last: bool,
+    warnings: Vec<String>,
+    cut: Option<kerf_runtime::wire::manifest::Cut>,
+}
+
+impl Place {
+    fn of(ready: &Ready) -> Self {
+        let cut = |(bundle, part): &(kerf_runtime::bundle::Bundle, usize)| bundle.manifest().cuts.get(*part).cloned();
+        Self {
+            part: ready.part(),
+            backend: ready.step.backend().map(str::to_owned),
+            model: ready.model,
+            last: ready.is_last(),
+            warnings: ready.step.warnings().to_vec(),
+            cut: ready.bundle.as_ref().and_then(cut),
+        }
+    }
+
+    /// What a frame file says of itself; none behind the last part.
+    fn crossing(&self, number: u64) -> Result<Option<tensors::Crossing>, Failure> {
+        let cut = self
+            .cut
+            .as_ref()
+            .map(|cut| cut.cut_id().or_exit(Exit::BundleRefused))
+            .transpose()?;
+        Ok(cut.map(|cut| tensors::Crossing {
+            model: self.model,
+            cut,
+            sequence: number,
+        }))
+    }
+}
+
+fn next(files: &mut Files, batch: u32) -> Result<Option<Input>, Failure> {
+    let mut inputs = Vec::new();
+    while inputs.len() < batch as usize {
+        match files.next()? {
+            Some(input) => inputs.push(input),
+            None => break,
+        }
+    }
+    match inputs.len() {
+        0 => Ok(None),
+        1 => Ok(inputs.pop()),
+        _ => Ok(Some(concatenate(&inputs)?)),
+    }
+}
+
+/// A file in the output folder, named after the input.
+fn numbered(dir: &Path, input: &Input, number: u64) -> Result<PathBuf, Failure> {
+    std::fs::create_dir_all(dir)
+        .or_exit(Exit::Usage)
+        .map_err(|failure| failure.context(format!("output folder {}", dir.display())))?;
+    let one = !input.label.contains([',', '/']);
+    let stem = Path::new(&input.label).file_stem().and_then(|stem| stem.to_str());
+    let name = stem.filter(|_| one).map_or(format!("batch-{number:06}"), str::to_owned);
+    Ok(dir.join(format!("{name}.npz")))
+}
+
+fn print(
+    place: &Place,
+    answer: &Answer,
+    input: &Input,
+    leaving: &Leaving<'_>,
+    decode: Duration,
+) -> Result<(), Failure> {
+    let (top, outputs) = answer.answer(&leaving.values);
+    let rows = leaving
+        .values
+        .first()
+        .map(|(_, tensor)| answer.rows(tensor))
+        .unwrap_or_default();
+    let labels: Vec<&str> = input.label.split(',').collect();
+    let result = InferenceResult {
+        frame: input.label.clone(),
+        model: place.model,
+        top: if place.last { top } else { Vec::new() },
+        outputs,
+        exit: None,
+        hops: vec![HopTimes {
+            part: u8::try_from(place.part).unwrap_or(u8::MAX),
+            backend: place.backend.clone(),
+            decode_ms: milliseconds(decode),
+            run_ms: milliseconds(leaving.run),
+            encode_ms: 0.0,
+        }],
+        warnings: place.warnings.clone(),
+        error: None,
+    };
+    if rows.len() < 2 || rows.len() != labels.len() || !place.last {
+        return line(&result);
+    }
+    // A batch of named inputs: one line each, without the tensors of all.
+    for (label, top) in labels.iter().zip(rows) {
+        line(&InferenceResult {
+            frame: (*label).to_owned(),
+            top,
+            outputs: Vec::new(),
+            ..result.clone()
+        })?;
+    }
+    Ok(())
+}
+
+fn line(result: &InferenceResult) -> Result<(), Failure> {
+    println!("{}", serde_json::to_string(result).or_exit(Exit::Bug)?);
+    Ok(())
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

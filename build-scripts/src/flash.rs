@@ -1,0 +1,98 @@
+//! `cargo xtask flash`: a release onto a board, checked there, taken back where the check fails.
+//!
+//! Owns: what happens on the board, in what order; the script is `flash/board.sh`. Uses the system's ssh with keys: it never
+//! asks for a password. Must not know: how a package is made.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::dist;
+use crate::repo;
+use crate::target;
+
+/// Installs a packed release on a board over SSH, checks it there, and goes back to the previous one if the check fails.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The board's kind, a folder of targets/.
+    target: String,
+    /// The board, as ssh names it.
+    #[arg(long, value_name = "USER@HOST")]
+    host: String,
+    /// A bundle to put there too.
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// The part that this board runs.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    part: u8,
+    /// Where `cargo xtask dist` has put the packages.
+    #[arg(long, value_name = "DIR", default_value = "target/dist")]
+    packages: PathBuf,
+}
+
+/// Runs on the board with /bin/sh.
+const ON_BOARD: &str = include_str!("flash/board.sh");
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let target = target::named(&arguments.target)?;
+    let release = format!("kerf-stage-{}-{}", dist::version()?, target.name);
+    let archive = repo::root().join(&arguments.packages).join(format!("{release}.tar.gz"));
+    ensure!(
+        archive.is_file(),
+        "{} is not there: run `cargo xtask dist --target {}` first",
+        archive.display(),
+        target.name
+    );
+    let backend = target.file.run.backends.first().context("run.backends is empty")?;
+    eprintln!("flash: {release} to {}", arguments.host);
+    let release_stream = File::open(&archive).with_context(|| format!("{}", archive.display()))?;
+    remote(
+        &arguments.host,
+        &["release", &release, backend],
+        Stdio::from(release_stream),
+    )?;
+    if let Some(bundle) = &arguments.bundle {
+        ensure!(
+            bundle.join("manifest.json").is_file(),
+            "{} is no bundle",
+            bundle.display()
+        );
+        eprintln!("flash: bundle {} to {}", bundle.display(), arguments.host);
+        let mut tar = repo::command("tar");
+        tar.current_dir(bundle).args(["-cf", "-", "."]);
+        let mut tar = tar.stdout(Stdio::piped()).spawn().context("tar did not start")?;
+        let stream = tar.stdout.take().context("tar has no output")?;
+        remote(
+            &arguments.host,
+            &["bundle", &arguments.part.to_string(), backend],
+            Stdio::from(stream),
+        )?;
+        ensure!(
+            tar.wait().context("tar was lost")?.success(),
+            "tar failed on {}",
+            bundle.display()
+        );
+    }
+    remote(&arguments.host, &["start", &release, backend], Stdio::null())
+}
+
+/// Runs one step of the script on the board; `input` is what it unpacks.
+fn remote(host: &str, step: &[&str], input: Stdio) -> Result<()> {
+    let mut ssh = Command::new("ssh");
+    ssh.args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=15", host, "--"]);
+    ssh.arg(format!("sh -c {} kerf-flash {}", quoted(ON_BOARD), step.join(" ")));
+    let status = ssh.stdin(input).status().context("ssh did not start")?;
+    ensure!(
+        status.success(),
+        "flashing {host} failed at {:?}: {status}",
+        step.first().unwrap_or(&"")
+    );
+    Ok(())
+}
+
+/// For the shell on the board.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

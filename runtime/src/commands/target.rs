@@ -1,0 +1,109 @@
+//! What `once` and `bench` run: one part of a bundle, or a whole bare model.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use kerf_runtime::bundle::{Bundle, open_model};
+use kerf_runtime::config::{BackendConfig, Config, StageConfig};
+use kerf_runtime::exit::Failure;
+use kerf_runtime::source::Reader;
+use kerf_runtime::step::Step;
+use kerf_runtime::wire::Digest;
+
+/// The options that name a part.
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    /// A bare model instead of a bundle
+    #[arg(long, value_name = "FILE", conflicts_with = "stage-bundle")]
+    model: Option<PathBuf>,
+    /// TOML file with any of these settings
+    #[arg(long, env = "KERF_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    stage: StageConfig,
+    #[command(flatten)]
+    backend: BackendConfig,
+}
+
+/// A part that is loaded, and how files become its inputs.
+pub(super) struct Ready {
+    pub(super) step: Step,
+    pub(super) reader: Reader,
+    /// None for a bare model.
+    pub(super) bundle: Option<(Bundle, usize)>,
+    /// SHA-256 of the whole model.
+    pub(super) model: Digest,
+    /// Where inputs come from, if the configuration says so.
+    pub(super) source: Option<PathBuf>,
+}
+
+impl Ready {
+    /// The part's number; 0 for a bare model.
+    pub(super) fn part(&self) -> usize {
+        self.bundle.as_ref().map_or(0, |(_, part)| *part)
+    }
+
+    /// True where what leaves is the model's answer.
+    pub(super) fn is_last(&self) -> bool {
+        let last = |(bundle, part): &(Bundle, usize)| part + 1 == bundle.manifest().parts.len();
+        self.bundle.as_ref().is_none_or(last)
+    }
+
+    /// The model's class names.
+    pub(super) fn labels(&self) -> Vec<String> {
+        let labels = self.bundle.as_ref().map(|(bundle, _)| bundle.manifest().labels.clone());
+        labels.unwrap_or_default()
+    }
+}
+
+impl Target {
+    /// Opens, verifies and loads it.
+    pub(super) fn load(self) -> Result<Ready, Failure> {
+        let settings = Config {
+            stage: self.stage,
+            backend: self.backend,
+            ..Config::default()
+        };
+        let config = settings.resolve(self.config.as_deref())?;
+        let (names, options) = (&config.backend.names, config.backend.options());
+        let source = config.stage.source.clone();
+        if let Some(file) = &self.model {
+            let artifact = open_model(file)?;
+            let step = Step::of_model(&artifact, names, &options)?;
+            log::info!("event=loaded file={} sha256={}", file.display(), artifact.sha256);
+            return Ok(Ready {
+                reader: Reader::of_specs(step.inputs()),
+                step,
+                bundle: None,
+                model: artifact.sha256,
+                source,
+            });
+        }
+        let Some(dir) = &config.stage.bundle else {
+            return Err(Failure::usage(
+                "--bundle DIR or --model FILE is needed: what shall run?",
+            ));
+        };
+        let bundle = Bundle::open(dir)?;
+        let part = match config.stage.part {
+            Some(part) => part,
+            None if bundle.manifest().parts.len() == 1 => 0,
+            None => {
+                return Err(Failure::usage(format!(
+                    "--part N is needed: the bundle has {} parts, counted from 0",
+                    bundle.manifest().parts.len()
+                )));
+            }
+        };
+        let step = Step::load(&bundle, part, names, &options)?;
+        let backend = step.backend().unwrap_or("none");
+        log::info!("event=loaded bundle={} part={part} backend={backend}", bundle.id());
+        Ok(Ready {
+            reader: Reader::of_bundle(&bundle, part)?,
+            step,
+            model: bundle.manifest().model.sha256,
+            bundle: Some((bundle, part)),
+            source,
+        })
+    }
+}
