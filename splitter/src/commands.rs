@@ -3,6 +3,7 @@
 //! Owns: arguments, what is printed where. Must not know: how anything is done. Start at [`run`].
 //! stdout is data, stderr is log; a sub-command gives a [`Failure`], which has its exit code.
 
+pub mod calibrate;
 mod chain;
 pub mod demo;
 pub mod doctor;
@@ -11,6 +12,8 @@ mod image;
 pub mod layers;
 pub mod manual;
 pub mod plan;
+pub mod plot;
+pub mod predict;
 pub mod profile;
 pub mod show;
 pub mod split;
@@ -52,6 +55,12 @@ pub enum Command {
     Graph(graph::Args),
     /// Find the best cut, or that none pays, for a device, a link and a cloud.
     Plan(Box<plan::Args>),
+    /// Teach a predictor what this machine takes.
+    Calibrate(calibrate::Args),
+    /// Say what a model would take on a machine where it was never run.
+    Predict(predict::Args),
+    /// Show plans, sweeps and profiles: a page with sliders, or a picture.
+    Plot(plot::Args),
     /// Measure what a model costs on this machine.
     Profile(profile::Args),
     /// Say what this machine can do, what is missing, and the command that gets it.
@@ -76,6 +85,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Split(args) => split::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Profile(args) => profile::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => manual::completions(&args),
@@ -134,7 +146,11 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".kerf-").tempfile_in(folder)?;
+        let mut builder = tempfile::Builder::new();
+        // As any other file that a person makes: the umask says who may read it.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.prefix(".kerf-").tempfile_in(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|e| e.error)?;

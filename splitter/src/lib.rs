@@ -15,6 +15,8 @@ pub mod limits;
 pub mod onnx;
 pub mod page;
 pub mod plan;
+pub mod plot;
+pub mod predict;
 pub mod profile;
 pub mod quantize;
 pub mod verify;

@@ -5,6 +5,7 @@
 
 pub mod attribute;
 mod run;
+pub mod sweep;
 
 pub use attribute::{Attribution, attribute};
 pub use run::{Job, ProfileRunError, profile_model};

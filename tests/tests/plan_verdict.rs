@@ -87,7 +87,7 @@ fn a_cut_that_pays_is_named_with_its_gain() {
     let figures: Vec<(Baseline, f64)> = plan
         .baselines
         .iter()
-        .map(|b| (b.baseline.unwrap(), b.outcome.latency_ms))
+        .map(|b| (b.baseline.unwrap(), (b.outcome.latency_ms * 1e3).round() / 1e3))
         .collect();
     assert_eq!(
         figures,
@@ -108,12 +108,12 @@ fn a_slow_link_keeps_all_on_the_device() {
     assert!(plan.cuts.is_empty());
     assert!(
         plan.verdict
-            .starts_with("Do not split: run all of it on the device, 101 ms"),
+            .starts_with("Do not split: run all of it on the device, 101.0 ms"),
         "{}",
         plan.verdict
     );
     assert!(
-        plan.verdict.contains("the best cut, at `b`, would take 468 ms"),
+        plan.verdict.contains("the best cut, at `b`, would take 468.0 ms"),
         "{}",
         plan.verdict
     );

@@ -251,8 +251,9 @@ struct Probe {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
+
     use super::*;
 
     fn profile() -> Profile {

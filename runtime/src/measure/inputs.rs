@@ -64,8 +64,9 @@ impl SplitMix {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
+
     use super::*;
 
     #[test]

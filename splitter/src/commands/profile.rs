@@ -1,5 +1,7 @@
 //! `kerf profile`: what a model costs on this machine.
 
+mod sweep;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use crate::profile::{Attribution, Job, ProfileRunError, attribute, profile_model
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kerf profile model.onnx -o desk.json\n  kerf profile model.onnx --layers\n  \
+    kerf profile model.onnx --sweep --rep 5 --uplink-kbit-s 8000 -o sweep.json --csv time_table.csv\n  \
     kerf profile model.onnx --backend onnxruntime --threads 4 --runs 200 -o cloud.json\n\n\
     On a board: kerf-stage bench --model model.onnx --out board.json. Then: kerf plan model.onnx --edge board.json --cloud cloud.json …"
 )]
@@ -54,6 +57,9 @@ pub struct Args {
     /// Watts while computing and while waiting, where they cannot be measured, e.g. 5.1,1.9.
     #[arg(long, value_name = "ACTIVE,IDLE", value_parser = parse_watts)]
     pub watts: Option<(f64, f64)>,
+    /// Every split for real.
+    #[command(flatten)]
+    pub sweep: sweep::SweepArgs,
 }
 
 impl From<ProfileRunError> for Failure {
@@ -73,6 +79,9 @@ impl From<ProfileRunError> for Failure {
 /// # Errors
 /// When the model is refused, or does not run.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    if args.sweep.sweep {
+        return sweep::run(&args.model, &args.backend, args.output.as_deref(), &args.sweep);
+    }
     let (_, graph) = read_graph(&args.model, &crate::graph::shapes::Symbols::default())?;
     let most =
         Duration::try_from_secs_f64(args.most).map_err(|why| Failure::usage(format!("--most {}: {why}", args.most)))?;

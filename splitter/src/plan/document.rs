@@ -54,8 +54,40 @@ pub struct Plan {
     /// Trade-offs between the goal and a second one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub front: Option<Front>,
+    /// Every cut at one value, and those of several that are the best somewhere: what a report's sliders choose among.
+    /// Of two machines only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
     /// What was taken for granted.
     pub assumptions: Assumptions,
+}
+
+/// One way, with what does not depend on the link.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Candidate {
+    /// Where the network goes.
+    pub placement: Placement,
+    /// What crosses.
+    pub values: Vec<String>,
+    /// On the device, encoding included.
+    pub device_ms: f64,
+    /// In the cloud, decoding included.
+    pub cloud_ms: f64,
+    /// Over the link.
+    pub payload_bytes: u64,
+}
+
+impl Candidate {
+    /// What a person calls it.
+    pub fn label(&self) -> String {
+        match self.placement {
+            Placement::EdgeOnly => "device only".into(),
+            Placement::CloudRaw => "cloud only, the input sent".into(),
+            Placement::CloudPhoto => "cloud only, the photo sent".into(),
+            Placement::Split => self.values.join(" + "),
+        }
+    }
 }
 
 /// The model that a plan is for.

@@ -99,8 +99,9 @@ fn pieces<T: Clone>(corners: Vec<(f64, (T, Line))>, to: f64) -> Vec<Piece<T>> {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used, reason = "a test says what failed by panicking")]
 mod tests {
+    #![allow(clippy::expect_used, reason = "a test says what failed by panicking")]
+
     use super::*;
 
     fn best(lines: &[Line], x: f64) -> Result<(usize, Line), ()> {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::baseline::{Baseline, Compared, PHOTO, baselines};
+use super::baseline::{Baseline, Compared, PHOTO, baselines, single_cuts};
 use super::case::Case;
 use super::choose::{self, Constraints};
-use super::document::{Alternative, Assumptions, FORMAT, Front, Gain, Placement, Plan, PlannedCut, PlannedModel};
+use super::document::{
+    Alternative, Assumptions, Candidate, FORMAT, Front, Gain, Placement, Plan, PlannedCut, PlannedModel,
+};
 use super::goal::Goal;
 use super::network::{Network, PlanError};
 use super::outcome::{Choice, Outcome, half_interval_of_difference};
@@ -72,8 +74,10 @@ pub fn plan(case: &Case, question: &Question) -> Result<Plan, PlanError> {
         uplink_kbit_s_ranges: ranges::over_uplink(case, goal)?,
         rtt_ms_ranges: ranges::over_rtt(case, goal)?,
         front: front(case, &network, question)?,
+        candidates: Vec::new(),
         assumptions: assumptions(case, question),
     };
+    plan.candidates = candidates(case, &network, &compared, taken);
     plan.verdict = verdict::sentence(&plan);
     Ok(plan)
 }
@@ -190,6 +194,47 @@ fn alternative(case: &Case, network: &Network, baseline: Option<Baseline>, choic
         cuts: cuts(case, network, choice),
         outcome: Outcome::of(case, network, choice),
     }
+}
+
+/// The ways that a report's sliders choose among, each once.
+fn candidates(case: &Case, network: &Network, compared: &[Compared], taken: &Choice) -> Vec<Candidate> {
+    if case.tiers.len() != 2 {
+        return Vec::new();
+    }
+    let encodings = &taken.encodings;
+    let with = |tiers: Vec<usize>| Choice {
+        tiers,
+        encodings: encodings.clone(),
+    };
+    let whole = compared
+        .iter()
+        .filter(|c| c.baseline.is_whole())
+        .map(|c| with(c.choice.tiers.clone()));
+    let singles = single_cuts(case, network).into_iter().map(|(_, tiers)| with(tiers));
+    let elsewhere = ranges::choices(case).into_iter().map(with);
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for choice in whole
+        .chain(singles)
+        .chain(std::iter::once(taken.clone()))
+        .chain(elsewhere)
+    {
+        let outcome = Outcome::of(case, network, &choice);
+        let values: Vec<String> = cuts(case, network, &choice)
+            .into_iter()
+            .flat_map(|cut| cut.values)
+            .collect();
+        if candidates.iter().any(|c| c.values == values) {
+            continue;
+        }
+        candidates.push(Candidate {
+            placement: placement(case, network, &choice),
+            values,
+            device_ms: outcome.stage_ms[0],
+            cloud_ms: outcome.stage_ms[1],
+            payload_bytes: outcome.payload_bytes,
+        });
+    }
+    candidates
 }
 
 fn front(case: &Case, network: &Network, question: &Question) -> Result<Option<Front>, PlanError> {

@@ -5,7 +5,7 @@ use super::document::Range;
 use super::envelope::{Line, Piece, envelope};
 use super::goal::Goal;
 use super::mincut;
-use super::network::PlanError;
+use super::network::{Assignment, PlanError};
 use super::outcome::{Choice, Outcome};
 use super::planner::{cuts, placement};
 use super::search::Objective;
@@ -40,13 +40,42 @@ pub fn over_rtt(case: &Case, goal: Goal) -> Result<Vec<Range>, PlanError> {
     over(case, goal, RTT_MS, |case, rtt_ms| case.links[0].rtt_ms = rtt_ms)
 }
 
+/// Every assignment that has the smallest latency at some speed of the link.
+pub(super) fn choices(case: &Case) -> Vec<Assignment> {
+    let slowness = UPLINK_KBIT_S.map(|kbit_s| 1.0 / kbit_s);
+    let at = |case: &mut Case, ms_bit: f64| case.links[0].uplink_kbit_s = 1.0 / ms_bit;
+    let found = pieces(case, Goal::Latency, [slowness[1], slowness[0]], at);
+    found.map_or_else(
+        |_| Vec::new(),
+        |pieces| pieces.into_iter().map(|piece| piece.cut.tiers).collect(),
+    )
+}
+
 fn over(case: &Case, goal: Goal, ends: [f64; 2], set: impl Fn(&mut Case, f64)) -> Result<Vec<Range>, PlanError> {
     if goal.objective() != Objective::Sum || case.links.is_empty() {
         return Ok(Vec::new());
     }
     let network = case.network();
+    let range = |piece: &Piece<Choice>| Range {
+        from: piece.from,
+        to: piece.to,
+        placement: placement(case, &network, &piece.cut),
+        cuts: cuts(case, &network, &piece.cut),
+        at_from: piece.line.at(piece.from),
+        at_to: piece.line.at(piece.to),
+    };
+    Ok(pieces(case, goal, ends, set)?.iter().map(range).collect())
+}
+
+fn pieces(
+    case: &Case,
+    goal: Goal,
+    ends: [f64; 2],
+    set: impl Fn(&mut Case, f64),
+) -> Result<Vec<Piece<Choice>>, PlanError> {
+    let network = case.network();
     let mut case = case.clone();
-    let pieces: Vec<Piece<Choice>> = envelope(ends[0], ends[1], |x| {
+    envelope(ends[0], ends[1], |x| {
         set(&mut case, x);
         let encodings = goal.cheapest_encodings(&case);
         let tiers = mincut::cheapest(&network, &goal.prices(&case, &encodings))?.0;
@@ -58,15 +87,6 @@ fn over(case: &Case, goal: Goal, ends: [f64; 2], set: impl Fn(&mut Case, f64)) -
         let (left, right) = (amount(ends[0]), amount(ends[1]));
         let slope = (right - left) / (ends[1] - ends[0]);
         let base = left - slope * ends[0];
-        Ok::<_, PlanError>((choice, Line { base, slope }))
-    })?;
-    let range = |piece: &Piece<Choice>| Range {
-        from: piece.from,
-        to: piece.to,
-        placement: placement(&case, &network, &piece.cut),
-        cuts: cuts(&case, &network, &piece.cut),
-        at_from: piece.line.at(piece.from),
-        at_to: piece.line.at(piece.to),
-    };
-    Ok(pieces.iter().map(range).collect())
+        Ok((choice, Line { base, slope }))
+    })
 }

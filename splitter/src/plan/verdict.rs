@@ -94,8 +94,9 @@ fn number(goal: Goal, figure: f64) -> String {
     match goal {
         Goal::Bytes => format!("{figure:.0}"),
         Goal::Money => format!("{:.2}", figure * 1e6),
-        _ if figure.abs() >= 100.0 => format!("{figure:.0}"),
+        _ if figure.abs() >= 1_000.0 => format!("{figure:.0}"),
         _ if figure.abs() >= 10.0 => format!("{figure:.1}"),
+        _ if figure.abs() >= 1.0 => format!("{figure:.2}"),
         _ => format!("{figure:.3}"),
     }
 }

@@ -29,7 +29,12 @@ pub(crate) fn read(path: &Path) -> Result<Plan, Failure> {
     let bytes = std::fs::read(path)
         .or_exit(Exit::Usage)
         .map_err(|e| e.context(doing()))?;
-    Plan::parse(&bytes).or_exit(Exit::Usage).map_err(|e| e.context(doing()))
+    let mut plan = Plan::parse(&bytes)
+        .or_exit(Exit::Usage)
+        .map_err(|e| e.context(doing()))?;
+    // Candidates are for reports; a board's manifest needs the ranges only.
+    plan.candidates.clear();
+    Ok(plan)
 }
 
 /// The cuts of a plan for this model; none where one machine runs all of it.

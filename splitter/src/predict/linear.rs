@@ -1,0 +1,77 @@
+//! `fixed + a · MACs + b · bytes` for one kind of node, nothing negative, fitted to the relative error.
+
+use super::Observation;
+
+/// Rounds of coordinate descent; three unknowns settle long before.
+const ROUNDS: usize = 400;
+
+/// Milliseconds: fixed, a MAC, a byte.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Linear(pub [f64; 3]);
+
+fn terms(o: &Observation) -> [f64; 3] {
+    [1.0, o.macs, o.bytes]
+}
+
+impl Linear {
+    /// Least squares of `predicted ÷ measured − 1`, by coordinate descent on the normal equations (Franc, Hlaváč and Navara
+    /// 2005): each unknown in turn takes its best value that is not negative.
+    pub(super) fn fit<'a>(observations: impl Iterator<Item = &'a Observation>) -> Self {
+        let mut square = [[0.0; 3]; 3];
+        let mut right = [0.0; 3];
+        for o in observations.filter(|o| o.ms > 0.0) {
+            let terms = terms(o).map(|term| term / o.ms);
+            for i in 0..3 {
+                right[i] += terms[i];
+                for j in 0..3 {
+                    square[i][j] += terms[i] * terms[j];
+                }
+            }
+        }
+        let mut x = [0.0_f64; 3];
+        for _ in 0..ROUNDS {
+            for i in 0..3 {
+                if square[i][i] > 0.0 {
+                    let others: f64 = (0..3).filter(|j| *j != i).map(|j| square[i][j] * x[j]).sum();
+                    x[i] = ((right[i] - others) / square[i][i]).max(0.0);
+                }
+            }
+        }
+        Self(x)
+    }
+
+    /// Milliseconds; never 0, so that its logarithm exists.
+    pub(super) fn ms(self, o: &Observation) -> f64 {
+        let sum: f64 = self.0.iter().zip(terms(o)).map(|(a, b)| a * b).sum();
+        sum.max(1e-7)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linear_machine_is_found_exactly_and_nothing_is_negative() {
+        let observation = |macs: f64, bytes: f64| Observation {
+            model: "m".into(),
+            kind: "Conv".into(),
+            macs,
+            bytes,
+            elements: 1.0,
+            channels: 1.0,
+            weight_bytes: 0.0,
+            ms: 0.002 + macs * 3e-7 + bytes * 5e-8,
+        };
+        let all: Vec<Observation> = (1..40)
+            .map(|i| observation(f64::from(i * i) * 1e4, f64::from(i % 7 + 1) * 1e5))
+            .collect();
+        let linear = Linear::fit(all.iter());
+        for o in &all {
+            assert!((linear.ms(o) / o.ms - 1.0).abs() < 1e-3, "{linear:?}");
+        }
+        let mut falling = all;
+        falling.iter_mut().for_each(|o| o.ms = 1.0 / o.bytes);
+        assert!(Linear::fit(falling.iter()).0.iter().all(|x| *x >= 0.0));
+    }
+}

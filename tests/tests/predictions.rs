@@ -1,0 +1,130 @@
+//! Predictions: made-up networks are valid, a machine that follows a rule is learnt, and calibrate → predict → plan is one road.
+
+#![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
+
+use kerf_splitter::graph::Graph;
+use kerf_splitter::graph::shapes::Symbols;
+use kerf_splitter::onnx::Model;
+use kerf_splitter::predict::{Observation, generate, hold_out, observe};
+use kerf_tests::{fail, kerf, model, python, succeed};
+use kerf_wire::Profile;
+
+fn graph(bytes: Vec<u8>, name: &str) -> Graph {
+    let model = Model::from_bytes(bytes.into(), name, std::path::Path::new(".")).unwrap();
+    Graph::build(&model, &Symbols::default()).unwrap()
+}
+
+/// What a machine takes that obeys a rule with a step in it (weights that no longer fit a cache) and 3 % of jitter.
+fn rule(o: &Observation, index: usize) -> f64 {
+    let jitter = 1.0 + 0.03 * ((index * 7919 % 200) as f64 / 100.0 - 1.0);
+    let slow = if o.weight_bytes > 100_000.0 { 1.6 } else { 1.0 };
+    (0.001 + o.macs * 2e-7 * slow + o.bytes * 4e-8) * jitter
+}
+
+#[test]
+fn a_machine_that_obeys_a_rule_is_predicted_for_models_that_were_left_out() {
+    let mut observations = Vec::new();
+    for seed in 0..24 {
+        // Judged like real models: half of the made-up ones get names of their own.
+        let name = if seed % 2 == 0 {
+            format!("generated-{seed}")
+        } else {
+            format!("model-{seed}")
+        };
+        let graph = graph(generate::network(seed), &name);
+        observations.extend(observe(&graph, &name).into_iter().map(|(_, o)| o));
+    }
+    assert!(
+        observations.iter().any(|o| o.kind == "Conv:depthwise") && observations.iter().any(|o| o.kind == "Conv:1x1")
+    );
+    assert!(
+        observations
+            .iter()
+            .filter(|o| o.kind == "Conv:kxk")
+            .all(|o| o.macs > 0.0),
+        "MACs are counted"
+    );
+    for (index, o) in observations.iter_mut().enumerate() {
+        o.ms = rule(o, index);
+    }
+    let (held_out, errors) = hold_out(&observations).unwrap();
+    assert_eq!(held_out.len(), 12);
+    let mut off: Vec<f64> = held_out
+        .iter()
+        .map(kerf_splitter::predict::HeldOut::relative_error)
+        .collect();
+    off.sort_by(f64::total_cmp);
+    let nodes: usize = held_out.iter().map(|held| held.node_errors.len()).sum();
+    let covered: f64 = held_out
+        .iter()
+        .map(|h| h.covered * h.node_errors.len() as f64)
+        .sum::<f64>()
+        / nodes as f64;
+    println!(
+        "median error {:.3}, worst {:.3}, {covered:.3} of {nodes} nodes in their intervals",
+        off[6], off[11]
+    );
+    assert!(off[6] <= 0.10, "{off:?}");
+    assert!((0.85..=0.97).contains(&covered), "{covered}");
+    assert!(errors.node[0] < 0.0 && errors.node[1] > 0.0);
+}
+
+#[test]
+fn made_up_networks_are_valid_and_the_same_seed_gives_the_same() {
+    assert_eq!(generate::network(3), generate::network(3));
+    assert_ne!(generate::network(3), generate::network(4));
+    let Some(mut python) = python() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    for seed in 0..12 {
+        std::fs::write(dir.path().join(format!("{seed}.onnx")), generate::network(seed)).unwrap();
+    }
+    let check = "import glob, onnx, sys\nfor f in glob.glob(sys.argv[1] + '/*.onnx'):\n    onnx.checker.check_model(f, full_check=True)\n";
+    succeed(python.args(["-c", check]).arg(dir.path()));
+}
+
+#[test]
+fn calibrate_then_predict_then_plan() {
+    let dir = tempfile::tempdir().unwrap();
+    let (predictor, profile) = (dir.path().join("desk.json"), dir.path().join("profile.json"));
+    let mut calibrate = kerf();
+    calibrate
+        .arg("calibrate")
+        .arg(model("lenet5"))
+        .arg(model("resnet8_digits"));
+    calibrate
+        .args(["--generated", "4", "--runs", "6", "--most", "0.5", "-o"])
+        .arg(&predictor);
+    let text = succeed(&mut calibrate);
+    assert!(
+        text.contains("resnet8_digits") && text.contains("median error of whole models"),
+        "{text}"
+    );
+    let mut predict = kerf();
+    predict
+        .arg("predict")
+        .arg(model("mobilenet_v2_tiny_digits"))
+        .arg("--with")
+        .arg(&predictor)
+        .arg("-o")
+        .arg(&profile);
+    assert!(succeed(&mut predict).contains("predicted"));
+    let predicted = Profile::parse(&std::fs::read(&profile).unwrap()).unwrap();
+    assert!((predicted.kernels_ms() / predicted.run_ms.median - 1.0).abs() < 1e-9);
+    let mut plan = kerf();
+    plan.arg("plan")
+        .arg(model("mobilenet_v2_tiny_digits"))
+        .arg("--edge")
+        .arg(&profile);
+    plan.args(["--cloud-speed", "10", "--uplink-kbit-s", "100", "--rtt-ms", "100"]);
+    assert!(succeed(&mut plan).starts_with("Do not split: run all of it on the device"));
+    std::fs::write(&predictor, "{}").unwrap();
+    let mut damaged = kerf();
+    fail(
+        damaged
+            .arg("predict")
+            .arg(model("lenet5"))
+            .arg("--with")
+            .arg(&predictor),
+        2,
+    );
+}
