@@ -5,6 +5,7 @@
 
 pub mod calibrate;
 mod chain;
+pub mod codec;
 pub mod demo;
 pub mod doctor;
 pub mod graph;
@@ -43,6 +44,8 @@ pub struct Cli {
 /// The sub-commands.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Fit codecs to what crosses a cut, and see what each costs in accuracy.
+    Codec(codec::Args),
     /// Cut a real network, run both halves in two processes, compare with the whole.
     Demo(demo::Args),
     /// List every value of a model: operator, shape, bytes, parameters, MACs, and whether a cut there is legal.
@@ -79,6 +82,7 @@ pub enum Command {
 /// What went wrong, with its exit code.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
+        Command::Codec(args) => codec::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Layers(args) => layers::run(&args),
         Command::Show(args) => show::run(&args),

@@ -1,0 +1,334 @@
+//! What lies behind a cut, run on tensors as a codec gives them back.
+
+use std::time::{Duration, Instant};
+
+use kerf_runtime::backend::RunError;
+use kerf_runtime::source::Input;
+use kerf_runtime::step::Step;
+use kerf_runtime::tensor::Tensor;
+use kerf_wire::codec::{Codec, Coder};
+use kerf_wire::{DType, TensorRef, WireError};
+
+use super::data::Data;
+
+/// One input on its way over the cut.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// What the input was called.
+    pub label: String,
+    /// The crossing tensors, in the cut's order.
+    pub crossing: Vec<Tensor>,
+    /// The model's first output with raw tensors.
+    pub output: Tensor,
+    /// The right class, where it is known.
+    pub class: Option<usize>,
+}
+
+/// What one choice of codecs does to all samples.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Score {
+    /// Encoded bytes of a frame's tensors, mean.
+    pub payload_bytes: f64,
+    /// Encoded bits for each element that crosses.
+    pub bits: f64,
+    /// Root of the mean square error of the crossing floats over their root mean square.
+    pub relative_error: f64,
+    /// Share of the samples whose best class is that of the raw tensors; none where the output has no classes.
+    pub agreement: Option<f64>,
+    /// Share of the samples whose best class is right, where that is known.
+    pub accuracy: Option<f64>,
+    /// ‖output − raw output‖ / ‖raw output‖, mean.
+    pub output_error: f64,
+    /// Megabytes of raw tensor encoded a second.
+    pub encode_mb_s: f64,
+    /// Megabytes of raw tensor decoded a second.
+    pub decode_mb_s: f64,
+}
+
+impl Score {
+    /// What is held against `--max-loss`: classes that change, else how far the output moves.
+    pub fn loss(&self) -> f64 {
+        self.agreement.map_or(self.output_error, |agreement| 1.0 - agreement)
+    }
+}
+
+/// Why a trial failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrialError {
+    /// The engine did not run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A codec did not encode or decode.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// Nothing to fit or judge on.
+    #[error("at least two inputs are needed: one to fit on, one to judge on")]
+    NoSample,
+    /// The samples' tensors are over the bound.
+    #[error("the samples' crossing tensors take more than {limit} bytes: give fewer")]
+    TooMany {
+        /// The bound.
+        limit: usize,
+    },
+    /// The model gives nothing.
+    #[error("the model has no output")]
+    NoOutput,
+}
+
+/// Most bytes of crossing tensors kept at once.
+const MAX_KEPT_BYTES: usize = 2 << 30;
+
+/// The parts behind a cut, with samples of what crosses it.
+pub struct Trial {
+    parts: Vec<Step>,
+    values: Vec<String>,
+    /// Crossing tensors that tables are fitted on, one list an input.
+    calibration: Vec<Vec<Tensor>>,
+    samples: Vec<Sample>,
+    coder: Coder,
+}
+
+impl Trial {
+    /// Runs each input through the parts before the cut and, those that judge, raw through the parts behind it.
+    ///
+    /// # Errors
+    /// When a part does not run, there is no input to fit on or to judge on, or the tensors take too much memory.
+    pub fn new(
+        mut before: Vec<Step>,
+        behind: Vec<Step>,
+        values: Vec<String>,
+        data: &Data,
+        mut progress: impl FnMut(),
+    ) -> Result<Self, TrialError> {
+        let mut trial = Self {
+            parts: behind,
+            values,
+            calibration: Vec::new(),
+            samples: Vec::new(),
+            coder: Coder::new(),
+        };
+        let mut kept = 0_usize;
+        let mut cross = |input: &Input| {
+            progress();
+            let crossing = chain(&mut before, input.clone())?;
+            kept += crossing.iter().map(|t| t.bytes().len()).sum::<usize>();
+            match kept > MAX_KEPT_BYTES {
+                true => Err(TrialError::TooMany { limit: MAX_KEPT_BYTES }),
+                false => Ok(crossing),
+            }
+        };
+        for (input, _) in &data.calibration {
+            trial.calibration.push(cross(input)?);
+        }
+        for (input, class) in &data.judge {
+            let crossing = cross(input)?;
+            let output = trial.output(&input.label, crossing.clone())?;
+            trial.samples.push(Sample {
+                label: input.label.clone(),
+                crossing,
+                output,
+                class: *class,
+            });
+        }
+        if trial.samples.is_empty() || trial.calibration.is_empty() {
+            return Err(TrialError::NoSample);
+        }
+        Ok(trial)
+    }
+
+    /// The samples.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// The crossing values' names.
+    pub fn values(&self) -> &[String] {
+        &self.values
+    }
+
+    /// The tensors of one crossing value that judge.
+    pub fn tensors(&self, value: usize) -> Vec<&Tensor> {
+        self.samples.iter().filter_map(|s| s.crossing.get(value)).collect()
+    }
+
+    /// The tensors of one crossing value that tables are fitted on.
+    pub fn calibration(&self, value: usize) -> Vec<&Tensor> {
+        self.calibration.iter().filter_map(|c| c.get(value)).collect()
+    }
+
+    /// The first output for crossing tensors.
+    ///
+    /// # Errors
+    /// When a part does not run.
+    pub fn output(&mut self, label: &str, crossing: Vec<Tensor>) -> Result<Tensor, TrialError> {
+        let input = Input {
+            label: label.to_owned(),
+            tensors: self.values.iter().cloned().zip(crossing).collect(),
+        };
+        chain(&mut self.parts, input)?
+            .into_iter()
+            .next()
+            .ok_or(TrialError::NoOutput)
+    }
+
+    /// Encodes, decodes and runs every sample with these codecs, one a crossing value.
+    ///
+    /// # Errors
+    /// When a codec refuses a tensor, or a part does not run.
+    pub fn score(&mut self, codecs: &[Codec]) -> Result<Score, TrialError> {
+        let mut coder = std::mem::take(&mut self.coder);
+        let score = self.judge(|tensors| pass(&mut coder, codecs, tensors));
+        self.coder = coder;
+        score
+    }
+
+    /// As [`Trial::score`] for anything that turns crossing tensors into others at a price.
+    ///
+    /// # Errors
+    /// When `pass` fails, or a part does not run.
+    pub fn judge(
+        &mut self,
+        mut pass: impl FnMut(&[Tensor]) -> Result<Passed, TrialError>,
+    ) -> Result<Score, TrialError> {
+        let samples = std::mem::take(&mut self.samples);
+        let mut tally = Tally::default();
+        let result = samples.iter().try_for_each(|sample| {
+            let passed = pass(&sample.crossing)?;
+            tally.crossing(sample, &passed);
+            let output = self.output(&sample.label, passed.tensors)?;
+            tally.output(sample, &output);
+            Ok(())
+        });
+        self.samples = samples;
+        result.map(|()| tally.score())
+    }
+}
+
+/// Crossing tensors as they arrive.
+#[derive(Debug, Clone, Default)]
+pub struct Passed {
+    /// One a crossing value.
+    pub tensors: Vec<Tensor>,
+    /// What they took on the way.
+    pub payload_bits: f64,
+    /// Time to encode.
+    pub encode: Duration,
+    /// Time to decode.
+    pub decode: Duration,
+}
+
+fn pass(coder: &mut Coder, codecs: &[Codec], tensors: &[Tensor]) -> Result<Passed, TrialError> {
+    let mut passed = Passed::default();
+    let mut payload = Vec::new();
+    for (index, tensor) in tensors.iter().enumerate() {
+        let raw = Codec::RAW;
+        let codec = codecs.get(index).unwrap_or(&raw);
+        payload.clear();
+        let start = Instant::now();
+        let header = coder.encode(codec, &tensor.view(), &mut payload)?;
+        passed.encode += start.elapsed();
+        let mut back = Tensor::zeros(tensor.dtype(), tensor.shape())?;
+        let start = Instant::now();
+        coder.decode(codec, &header, &payload, back.bytes_mut())?;
+        passed.decode += start.elapsed();
+        passed.payload_bits += payload.len() as f64 * 8.0;
+        passed.tensors.push(back);
+    }
+    Ok(passed)
+}
+
+/// Runs parts one after the other; gives what leaves the last.
+fn chain(parts: &mut [Step], input: Input) -> Result<Vec<Tensor>, TrialError> {
+    let mut input = input;
+    for part in parts {
+        let leaving = part.run(&input)?;
+        let copy = |(name, tensor): &(&str, TensorRef<'_>)| Ok((name.to_string(), Tensor::copy_of(*tensor)?));
+        let tensors = leaving.values.iter().map(copy).collect::<Result<_, WireError>>()?;
+        input = Input {
+            label: input.label,
+            tensors,
+        };
+    }
+    Ok(input.tensors.into_iter().map(|(_, tensor)| tensor).collect())
+}
+
+/// Sums over the samples.
+#[derive(Debug, Default)]
+struct Tally {
+    samples: u32,
+    bits: f64,
+    elements: f64,
+    raw_bytes: f64,
+    error: f64,
+    power: f64,
+    agree: Option<u32>,
+    right: Option<u32>,
+    output_error: f64,
+    encode: Duration,
+    decode: Duration,
+}
+
+impl Tally {
+    fn crossing(&mut self, sample: &Sample, passed: &Passed) {
+        self.samples += 1;
+        self.bits += passed.payload_bits;
+        self.encode += passed.encode;
+        self.decode += passed.decode;
+        for (raw, back) in sample.crossing.iter().zip(&passed.tensors) {
+            self.raw_bytes += raw.bytes().len() as f64;
+            self.elements += raw.bytes().len() as f64 / raw.dtype().size_bytes() as f64;
+            if raw.dtype() == DType::F32 {
+                let (error, power) = distance(raw, back);
+                self.error += error;
+                self.power += power;
+            }
+        }
+    }
+
+    fn output(&mut self, sample: &Sample, output: &Tensor) {
+        let (error, power) = distance(&sample.output, output);
+        self.output_error += (error / power.max(f64::MIN_POSITIVE)).sqrt();
+        let (Some(expected), Some(got)) = (best_class(&sample.output), best_class(output)) else {
+            return;
+        };
+        *self.agree.get_or_insert(0) += u32::from(expected == got);
+        if let Some(class) = sample.class {
+            *self.right.get_or_insert(0) += u32::from(class == got);
+        }
+    }
+
+    fn score(&self) -> Score {
+        let samples = f64::from(self.samples.max(1));
+        let mb_s = |time: Duration| self.raw_bytes / 1e6 / time.as_secs_f64().max(1e-9);
+        Score {
+            payload_bytes: self.bits / 8.0 / samples,
+            bits: self.bits / self.elements.max(1.0),
+            relative_error: (self.error / self.power.max(f64::MIN_POSITIVE)).sqrt(),
+            agreement: self.agree.map(|agree| f64::from(agree) / samples),
+            accuracy: self.right.map(|right| f64::from(right) / samples),
+            output_error: self.output_error / samples,
+            encode_mb_s: mb_s(self.encode),
+            decode_mb_s: mb_s(self.decode),
+        }
+    }
+}
+
+/// Squared distance of two tensors of floats, and the first one's square.
+fn distance(raw: &Tensor, back: &Tensor) -> (f64, f64) {
+    let pairs = raw.as_slice::<f32>().iter().zip(back.as_slice::<f32>());
+    pairs.fold((0.0, 0.0), |(error, power), (a, b)| {
+        let (a, b) = (f64::from(*a), f64::from(*b));
+        (error + (a - b) * (a - b), power + a * a)
+    })
+}
+
+/// The best class of an output `[1, classes]` of floats; none where it has no classes.
+pub fn best_class(output: &Tensor) -> Option<usize> {
+    match output.shape() {
+        [1, classes] if *classes > 1 && output.dtype() == DType::F32 => {}
+        _ => return None,
+    }
+    let scores = output.as_slice::<f32>().iter().enumerate();
+    scores.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(class, _)| class)
+}

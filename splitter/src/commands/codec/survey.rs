@@ -1,0 +1,313 @@
+//! `kerf codec survey`: bits, speed and accuracy of every codec at a model's best cuts.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use kerf_runtime::backend::LoadOptions;
+use kerf_runtime::bundle::{Bundle, open_model};
+use kerf_runtime::source::Input;
+use kerf_runtime::step::Step;
+use kerf_runtime::tensor::Tensor;
+use kerf_wire::CodecId;
+use kerf_wire::codec::{Codec, Packer, Quantiser};
+use kerf_wire::manifest::Preprocess;
+
+use super::{parse_loss, percent, plot, trial};
+use crate::codec::{self, Blocks, Data, DataArgs, Score, Trial};
+use crate::commands::image::ImageArgs;
+use crate::commands::table::table;
+use crate::commands::{find_values, print, read_graph, write_whole};
+use crate::cut::Cutter;
+use crate::emit::{self, BundleOptions};
+use crate::exit::{Exit, Failure, OrExit as _};
+use crate::graph::{Graph, ValueId};
+use crate::onnx::Model;
+
+/// Steps of the `dct` rows, in quarter octaves about half a standard deviation.
+const COARSENESS: [i8; 6] = [-8, -4, 0, 4, 8, 12];
+/// Steps of the textbook's quantiser, in standard deviations.
+const UNIFORM: [f64; 5] = [0.25, 0.5, 0.7, 1.0, 1.4];
+const JPEG: [u8; 3] = [90, 75, 50];
+/// A cut is worth a look where each side has at least this share of the work.
+const SMALLEST_SIDE: f64 = 0.05;
+
+/// Bits, speed and accuracy of every codec at a model's best cuts, beside JPEG and the textbook's quantiser.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kerf codec survey model.onnx --data photos --colour rgb --mean 127 --scale 128 --crops 500\n  \
+    kerf codec survey model.onnx --data held-out.npz --at /Relu_3_output_0 --csv rows.csv --plot rows.svg\n\n\
+    `uniform` is not a codec: it is a uniform quantiser at the entropy of its output, which no coder with one table\n\
+    beats. `jpeg` is the image sent whole. Agreement is with the same model on raw tensors.")]
+pub struct Args {
+    /// The ONNX model.
+    pub model: PathBuf,
+    /// The inputs.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Look at the cut at this value; repeat it for more cuts.
+    #[arg(long, value_name = "VALUE")]
+    pub at: Vec<String>,
+    /// Without --at: the cuts at this many values that take the fewest bytes raw.
+    #[arg(long, default_value_t = 3)]
+    pub cuts: usize,
+    /// Say which codec is the cheapest whose loss is at most this.
+    #[arg(long, default_value = "0.01", value_parser = parse_loss)]
+    pub max_loss: f64,
+    /// The engine.
+    #[arg(long, default_value = "tract")]
+    pub backend: String,
+    /// All rows as CSV.
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Bits against loss as an SVG.
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// How an image becomes the model's input.
+    #[command(flatten)]
+    pub image: ImageArgs,
+}
+
+/// One codec at one cut.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) cut: String,
+    pub(super) codec: String,
+    pub(super) score: Score,
+    /// False for what it is compared with.
+    is_codec: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let (model, graph) = read_graph(&args.model, &crate::graph::shapes::Symbols::default())?;
+    let preprocess = args.image.settings(&graph)?;
+    let backends = [args.backend.clone()];
+    let mut whole = Step::of_model(&open_model(&args.model)?, &backends, &LoadOptions::default())?;
+    let data = Data::read(&args.data, whole.inputs(), preprocess.as_ref())?;
+    let cuts = match args.at.as_slice() {
+        [] => best_cuts(&graph, args.cuts)?,
+        names => find_values(&graph, names)?,
+    };
+    let mut rows = Vec::new();
+    for cut in cuts {
+        let name = graph.value(cut).name.clone();
+        log::info!("event=survey cut={name:?}");
+        let mut trial = open(&model, &graph, cut, &backends, &data)?;
+        rows.extend(of_cut(&name, &mut trial)?);
+        print(&text(&name, &rows, args.max_loss))?;
+    }
+    if let Some(how) = &preprocess {
+        let of_images = images(&mut whole, &data, how)?;
+        print(&images_text(&of_images))?;
+        rows.extend(of_images);
+    }
+    if let Some(path) = &args.csv {
+        write_whole(path, csv(&rows).as_bytes())?;
+    }
+    if let Some(path) = &args.plot {
+        write_whole(path, plot::svg(&rows).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The parts on both sides of one value, with the data run up to it.
+fn open(model: &Model, graph: &Graph, at: ValueId, backends: &[String], data: &Data) -> Result<Trial, Failure> {
+    let cut = Cutter::new(graph).cut(&[at])?;
+    let folder = tempfile::tempdir().or_exit(Exit::DiskFull)?;
+    let dir = folder.path().join("bundle");
+    emit::bundle(model, graph, vec![cut], &BundleOptions::default(), &dir)?;
+    trial(&Bundle::open(&dir)?, 0, backends, data)
+}
+
+/// Legal cuts at one value with work on both sides, those with the fewest raw bytes first; of equals the latest, since the
+/// cloud then has the least to do.
+fn best_cuts(graph: &Graph, count: usize) -> Result<Vec<ValueId>, Failure> {
+    let cutter = Cutter::new(graph);
+    let macs = |id: crate::graph::NodeId| graph.node(id).macs.unwrap_or(0) as f64;
+    let all: f64 = graph.node_ids().map(macs).sum();
+    let mut found: Vec<(u64, ValueId)> = Vec::new();
+    for value in graph.value_ids() {
+        let Ok(cut) = cutter.cut(&[value]) else { continue };
+        let before: f64 = graph.node_ids().filter(|id| cut.is_head(*id)).map(macs).sum();
+        let share = before / all.max(1.0);
+        if let (Some(bytes), true) = (cut.bytes(graph), (SMALLEST_SIDE..=1.0 - SMALLEST_SIDE).contains(&share)) {
+            found.push((bytes, value));
+        }
+    }
+    found.sort_by_key(|(bytes, value)| (*bytes, std::cmp::Reverse(*value)));
+    found.truncate(count);
+    match found.is_empty() {
+        true => Err(Failure::new(
+            Exit::NoCut,
+            anyhow::anyhow!("no legal cut at one value with work on both sides"),
+        )),
+        false => Ok(found.into_iter().map(|(_, value)| value).collect()),
+    }
+}
+
+fn of_cut(name: &str, trial: &mut Trial) -> Result<Vec<Row>, Failure> {
+    let mut rows = Vec::new();
+    let mut push = |codec: String, score: Score, is_codec: bool| {
+        rows.push(Row {
+            cut: name.to_owned(),
+            codec,
+            score,
+            is_codec,
+        });
+    };
+    let built = |packer: Packer| packer != Packer::Zstd || cfg!(feature = "zstd");
+    for (id, quantiser, packer) in CodecId::all().filter(|(_, q, p)| *q != Quantiser::Dct && built(*p)) {
+        // One of each kind for a survey: bf16 and the bitmap show little that f16 and the others do not.
+        let is_shown = quantiser != Quantiser::Bf16 && (packer != Packer::Bitmap || quantiser == Quantiser::Int8);
+        if is_shown {
+            let codecs = vec![Codec::plain(id); trial.values().len()];
+            push(id.to_string(), trial.score(&codecs)?, true);
+        }
+    }
+    for (blocks, label) in [(Blocks::Longest, "dct"), (Blocks::One, "dct 1x1")] {
+        for coarseness in COARSENESS {
+            let codecs = codec::codecs(trial, blocks, coarseness);
+            let step = codec::BASE_STEP * 2.0_f32.powf(f32::from(coarseness) / 4.0);
+            push(format!("{label} step {step:.2}"), trial.score(&codecs)?, true);
+        }
+    }
+    for step in UNIFORM {
+        push(format!("(uniform step {step})"), codec::uniform(trial, step)?, false);
+    }
+    Ok(rows)
+}
+
+/// The whole model on images as JPEG would bring them.
+fn images(whole: &mut Step, data: &Data, how: &Preprocess) -> Result<Vec<Row>, Failure> {
+    let mut answers = |input: &Input| -> Result<Option<usize>, Failure> {
+        let leaving = whole.run(input)?;
+        let Some((_, first)) = leaving.values.first() else {
+            return Ok(None);
+        };
+        Ok(codec::best_class(&Tensor::copy_of(*first).or_exit(Exit::Bug)?))
+    };
+    let mut rows = Vec::new();
+    for quality in JPEG {
+        let (mut bytes, mut agree, mut all) = (0_usize, 0_u32, 0_u32);
+        for (input, _) in &data.judge {
+            let Some((_, image)) = input.tensors.iter().find(|(name, _)| *name == how.input) else {
+                continue;
+            };
+            let Some((back, length)) = codec::jpeg(image, how, quality).or_exit(Exit::Bug)? else {
+                continue;
+            };
+            let sent = Input {
+                label: input.label.clone(),
+                tensors: vec![(how.input.clone(), back)],
+            };
+            agree += u32::from(answers(input)? == answers(&sent)?);
+            bytes += length;
+            all += 1;
+        }
+        let count = f64::from(all.max(1));
+        rows.push(Row {
+            cut: "the image".to_owned(),
+            codec: format!("(jpeg quality {quality})"),
+            score: Score {
+                payload_bytes: bytes as f64 / count,
+                bits: bytes as f64 * 8.0 / count / f64::from(how.width * how.height) / how.colour.channels() as f64,
+                agreement: Some(f64::from(agree) / count),
+                ..Score::default()
+            },
+            is_codec: false,
+        });
+    }
+    Ok(rows)
+}
+
+fn cells(row: &Row) -> [String; 9] {
+    let score = &row.score;
+    let speed = |mb_s: f64| {
+        if mb_s > 0.0 && row.is_codec {
+            format!("{mb_s:.0}")
+        } else {
+            String::new()
+        }
+    };
+    [
+        row.codec.clone(),
+        format!("{:.0}", score.payload_bytes),
+        format!("{:.2}", score.bits),
+        format!("{:.4}", score.relative_error),
+        score.agreement.map(percent).unwrap_or_default(),
+        score.accuracy.map(percent).unwrap_or_default(),
+        format!("{:.4}", score.output_error),
+        speed(score.encode_mb_s),
+        speed(score.decode_mb_s),
+    ]
+}
+
+const HEAD: [&str; 9] = [
+    "codec",
+    "bytes",
+    "bits",
+    "error",
+    "agrees",
+    "right",
+    "output error",
+    "encode MB/s",
+    "decode MB/s",
+];
+
+fn text(cut: &str, rows: &[Row], max_loss: f64) -> String {
+    let of_cut: Vec<&Row> = rows.iter().filter(|row| row.cut == cut).collect();
+    let lines: Vec<_> = of_cut.iter().map(|row| cells(row)).collect();
+    let mut text = format!("{cut}\n{}", table(HEAD, &lines, 1));
+    let allowed = of_cut.iter().filter(|row| row.is_codec && row.score.loss() <= max_loss);
+    let cheapest = allowed.min_by(|a, b| a.score.payload_bytes.total_cmp(&b.score.payload_bytes));
+    let _infallible = match cheapest {
+        Some(row) => writeln!(
+            text,
+            "cheapest with a loss of at most {}: {}, {:.0} bytes\n",
+            percent(max_loss),
+            row.codec,
+            row.score.payload_bytes
+        ),
+        None => writeln!(text, "no codec has a loss of at most {}\n", percent(max_loss)),
+    };
+    text
+}
+
+fn images_text(rows: &[Row]) -> String {
+    let lines: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let [codec, bytes, bits, _, agrees, ..] = cells(row);
+            [codec, bytes, bits, agrees]
+        })
+        .collect();
+    format!(
+        "the image itself, sent whole\n{}",
+        table(["as", "bytes", "bits", "agrees"], &lines, 1)
+    )
+}
+
+fn csv(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "cut,codec,is_codec,payload_bytes,bits,relative_error,agreement,accuracy,output_error,encode_mb_s,decode_mb_s\n",
+    );
+    for row in rows {
+        let score = &row.score;
+        let optional = |share: Option<f64>| share.map(|s| s.to_string()).unwrap_or_default();
+        let _infallible = writeln!(
+            text,
+            "\"{}\",\"{}\",{},{},{},{},{},{},{},{},{}",
+            row.cut.replace('"', "\"\""),
+            row.codec,
+            row.is_codec,
+            score.payload_bytes,
+            score.bits,
+            score.relative_error,
+            optional(score.agreement),
+            optional(score.accuracy),
+            score.output_error,
+            score.encode_mb_s,
+            score.decode_mb_s
+        );
+    }
+    text
+}
