@@ -6,6 +6,8 @@ use kerf_runtime::exit::Failure;
 mod bench;
 mod check;
 mod once;
+mod results;
+mod run;
 mod target;
 mod tensors;
 
@@ -14,6 +16,10 @@ mod tensors;
 pub(crate) enum Command {
     /// Run inputs from files through one part or a whole model, once
     Once(once::Once),
+    /// Run one part as a service: a head, a middle part or a tail
+    Run(Box<run::Run>),
+    /// Deliver each result once
+    Results(Box<results::Results>),
     /// Measure how long one part or a whole model takes
     Bench(bench::Bench),
     /// List the backends of this program, and whether a bundle's files are intact
@@ -24,6 +30,8 @@ impl Command {
     pub(crate) fn run(self) -> Result<(), Failure> {
         match self {
             Self::Once(command) => command.run(),
+            Self::Run(command) => command.run(),
+            Self::Results(command) => command.run(),
             Self::Bench(command) => command.run(),
             Self::Check(command) => command.run(),
         }

@@ -4,6 +4,7 @@
 //! Must not know: graphs, cuts, how a model is split (that is the splitter's), which board it runs on.
 //! Start at [`backend`] for engines, [`broker`] for links, `stage` for the loop that joins them.
 
+pub mod alive;
 pub mod backend;
 pub mod broker;
 pub mod bundle;
@@ -14,6 +15,7 @@ pub mod http;
 pub mod limits;
 pub mod logging;
 pub mod measure;
+pub mod metrics;
 pub mod object;
 pub mod preprocess;
 pub mod ranges;

@@ -5,16 +5,22 @@
 //! `frame` opens frame files. Start at [`Reader`].
 
 use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
+use kerf_wire::InferenceResult;
+
+use crate::broker::Waker;
 use crate::tensor::Tensor;
 
 mod batch;
 pub mod files;
 pub mod frame;
+pub mod messages;
 pub mod npy;
 pub mod npz;
 pub mod picture;
 mod reader;
+pub mod watch;
 
 pub use batch::concatenate;
 pub use reader::Reader;
@@ -35,6 +41,28 @@ pub trait Source {
     /// # Errors
     /// When an input cannot be read; the next call goes on behind it.
     fn next(&mut self) -> Result<Option<Input>, SourceError>;
+}
+
+/// Tells a source that one of its inputs is answered, from another thread.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    sender: Sender<(String, InferenceResult)>,
+    waker: Option<Waker>,
+}
+
+impl Answers {
+    fn new(waker: Option<Waker>) -> (Self, Receiver<(String, InferenceResult)>) {
+        let (sender, receiver) = channel();
+        (Self { sender, waker }, receiver)
+    }
+
+    /// The result of the input of this label.
+    pub fn answered(&self, label: &str, result: &InferenceResult) {
+        let told = self.sender.send((label.to_owned(), result.clone()));
+        if let (Ok(()), Some(waker)) = (told, &self.waker) {
+            waker.wake();
+        }
+    }
 }
 
 /// Why an input could not be read.

@@ -9,10 +9,12 @@
 
 mod coding;
 pub mod dedupe;
+pub mod envelope;
 mod flights;
 pub mod handoff;
 pub mod head;
 pub mod keep;
+pub mod reader;
 pub mod solo;
 pub mod tail;
 

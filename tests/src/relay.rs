@@ -1,5 +1,6 @@
 //! A head and a tail whose part only passes on, so that a test of the links is about the links.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use kerf_runtime::broker::Broker;
 use kerf_runtime::broker::mqtt::{MqttBroker, MqttConfig};
 use kerf_runtime::broker::topics::Topics;
 use kerf_runtime::source::{Input, Source, SourceError};
-use kerf_runtime::stage::head::{self, Answer, HeadConfig, Summary};
+use kerf_runtime::stage::envelope::Envelopes;
+use kerf_runtime::stage::head::{self, Answer, HeadConfig, HeadLinks, Summary};
 use kerf_runtime::stage::keep::Keep;
-use kerf_runtime::stage::tail::{Confirm, Step, Tail, TailConfig};
+use kerf_runtime::stage::tail::{Confirm, Step, Tail, TailConfig, TailLinks};
 use kerf_runtime::stage::{Answerer, Border, Crossing, Part};
 use kerf_runtime::step::Leaving;
 use kerf_runtime::tensor::Tensor;
@@ -121,7 +123,7 @@ pub fn connect(url: &str, client: &str) -> MqttBroker {
 }
 
 /// A tail on this connection, alone or in a share group.
-pub fn tail(mut broker: impl Broker + 'static, share: Option<&str>, confirm: Confirm) -> Tail {
+pub fn tail(mut broker: impl Broker + 'static, share: Option<&str>, confirm: Confirm, envelopes: Envelopes) -> Tail {
     let filter = topics().frames_filter(&CROSSING.model, &CROSSING.cut, share);
     broker.subscribe(&filter).expect("the tail subscribes");
     let config = TailConfig {
@@ -132,7 +134,17 @@ pub fn tail(mut broker: impl Broker + 'static, share: Option<&str>, confirm: Con
         confirm,
         warnings: Vec::new(),
     };
-    Tail::new(Box::new(broker), Box::new(Passing), Box::new(Number), config)
+    let links = TailLinks {
+        broker: Box::new(broker),
+        envelopes,
+        metrics: Arc::default(),
+    };
+    Tail::new(links, Box::new(Passing), Box::new(Number), config)
+}
+
+/// How frames travel where all are small enough for the broker.
+pub fn inline() -> Envelopes {
+    Envelopes::new(None, usize::MAX)
 }
 
 /// Runs a head over all of a source; gives what it printed.
@@ -141,6 +153,7 @@ pub fn run_head(
     mut source: impl Source,
     mut broker: impl Broker + 'static,
     keep: impl Keep + 'static,
+    envelopes: Envelopes,
 ) -> (Summary, Vec<Answer>) {
     let config = head_config(device);
     head::subscribe(&mut broker, &config).expect("the head subscribes");
@@ -148,8 +161,12 @@ pub fn run_head(
     let summary = head::run(
         &mut source,
         &mut Passing,
-        Box::new(broker),
-        Box::new(keep),
+        HeadLinks {
+            broker: Box::new(broker),
+            keep: Box::new(keep),
+            envelopes,
+            metrics: Arc::default(),
+        },
         &config,
         &mut |answer| answers.push(answer),
     );
@@ -167,6 +184,8 @@ pub struct Steps {
     pub refused: u64,
     /// Deliveries lost with the link.
     pub lost: u64,
+    /// Objects that were not to be had.
+    pub not_fetched: u64,
 }
 
 /// Steps a tail until `done`, looking at it at least every 50 ms.
@@ -179,6 +198,7 @@ pub fn run_tail(tail: &mut Tail, done: &AtomicBool) -> Steps {
             Step::Repeat => steps.repeats += 1,
             Step::Refused => steps.refused += 1,
             Step::Lost => steps.lost += 1,
+            Step::NotFetched => steps.not_fetched += 1,
         }
     }
     steps

@@ -14,7 +14,7 @@ use kerf_runtime::stage::keep::WhenFull;
 use kerf_runtime::stage::tail::Confirm;
 use kerf_tests::mosquitto::Mosquitto;
 use kerf_tests::random::{Random, seed, soak};
-use kerf_tests::relay::{Counting, assert_each_once, connect, run_head, run_tail, tail};
+use kerf_tests::relay::{Counting, assert_each_once, connect, inline, run_head, run_tail, tail};
 
 /// `kills` kills of the broker while `frames` frames pass; with its session state on the disk, or without.
 fn kill_broker(frames: u64, kills: u64, persistent: bool) {
@@ -43,12 +43,12 @@ fn kill_broker(frames: u64, kills: u64, persistent: bool) {
         pause: Duration::from_millis(2),
     };
     let done = AtomicBool::new(false);
-    let mut tail = tail(connect(&url, "tail"), None, Confirm::Stage);
+    let mut tail = tail(connect(&url, "tail"), None, Confirm::Stage, inline());
     let head_link = connect(&url, "head");
     let begun = Instant::now();
     let (summary, answers, steps) = std::thread::scope(|scope| {
         let head = scope.spawn(|| {
-            let outcome = run_head("cam", source, head_link, keep);
+            let outcome = run_head("cam", source, head_link, keep, inline());
             done.store(true, Ordering::Release);
             outcome
         });

@@ -9,6 +9,7 @@
 mod config;
 mod link;
 mod shared;
+mod tls;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -20,6 +21,7 @@ use rumqttc::v5::mqttbytes::v5::{Publish, PublishProperties};
 use rumqttc::v5::{AsyncClient, ClientError};
 
 pub use config::{BadUrl, BrokerUrl, Credentials, MqttConfig};
+pub use tls::TlsConfig;
 
 use super::{Broker, BrokerError, Delivery, DeliveryToken, Message, Waker};
 use shared::{Link, Shared, State};

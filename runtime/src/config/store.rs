@@ -39,11 +39,30 @@ pub struct StoreConfig {
         value_name = "FILE"
     )]
     pub keys_file: Option<PathBuf>,
+    /// Certificate authority of the store, PEM; needed for https
+    #[arg(id = "store-ca", long = "store-ca", env = "KERF_STORE_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The bucket in the host's name instead of the path [default: false]
+    #[arg(
+        id = "store-virtual-host",
+        long = "store-virtual-host",
+        env = "KERF_STORE_VIRTUAL_HOST",
+        value_name = "BOOL"
+    )]
+    pub virtual_host: Option<bool>,
+    /// Send presigned URLs along, so that the next stage needs no keys [default: false]
+    #[arg(
+        id = "store-presign",
+        long = "store-presign",
+        env = "KERF_STORE_PRESIGN",
+        value_name = "BOOL"
+    )]
+    pub presign: Option<bool>,
 }
 
 impl StoreConfig {
     pub(super) fn over(self, file: Self) -> Self {
         let top = self;
-        overlay!(top, file, url, bucket, region, keys_file)
+        overlay!(top, file, url, bucket, region, keys_file, ca, virtual_host, presign)
     }
 }

@@ -89,21 +89,46 @@ impl Reader {
         })
     }
 
-    fn picture(&self, path: &Path) -> Result<Vec<(String, Tensor)>, SourceError> {
-        let Some(preprocessor) = &self.pictures else {
-            return Err(does_not_fit(
-                path,
-                "an image needs a bundle whose manifest says how to preprocess it, and its first part",
-            ));
+    /// Takes what came as bytes: an image, an `.npy` or `.npz` file, or a frame, told apart by how they begin.
+    ///
+    /// # Errors
+    /// As [`Reader::read`]; `label` stands for the file's name.
+    pub fn decode(&self, bytes: &[u8], label: &str) -> Result<Input, SourceError> {
+        let path = Path::new(label);
+        let tensors = match bytes {
+            [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => self.array_in(bytes, path)?,
+            [b'P', b'K', ..] => self.arrays_in(bytes, path)?,
+            [b'K', b'F', ..] => return self.frame_in(bytes, path),
+            _ => self.pixels(&picture::decode(bytes, path)?, path)?,
         };
-        let tensor = preprocessor.apply(&picture::open(path)?);
-        let tensor = tensor.map_err(|why| does_not_fit(path, why))?;
+        Ok(Input {
+            label: label.to_owned(),
+            tensors,
+        })
+    }
+
+    fn picture(&self, path: &Path) -> Result<Vec<(String, Tensor)>, SourceError> {
+        self.preprocessor(path)?;
+        self.pixels(&picture::open(path)?, path)
+    }
+
+    fn preprocessor(&self, path: &Path) -> Result<&Preprocessor, SourceError> {
+        let why = "an image needs a bundle whose manifest says how to preprocess it, and its first part";
+        self.pictures.as_ref().ok_or_else(|| does_not_fit(path, why))
+    }
+
+    fn pixels(&self, image: &image::DynamicImage, path: &Path) -> Result<Vec<(String, Tensor)>, SourceError> {
+        let preprocessor = self.preprocessor(path)?;
+        let tensor = preprocessor.apply(image).map_err(|why| does_not_fit(path, why))?;
         Ok(vec![(preprocessor.input().to_owned(), tensor)])
     }
 
     fn array(&self, path: &Path) -> Result<Vec<(String, Tensor)>, SourceError> {
-        let bytes = read(path, MAX_TENSOR_FILE_BYTES)?;
-        let tensor = npy::read(bytes.as_slice()).map_err(|why| refused(path, why))?;
+        self.array_in(&read(path, MAX_TENSOR_FILE_BYTES)?, path)
+    }
+
+    fn array_in(&self, bytes: &[u8], path: &Path) -> Result<Vec<(String, Tensor)>, SourceError> {
+        let tensor = npy::read(bytes).map_err(|why| refused(path, why))?;
         match self.needed.as_slice() {
             [name] => Ok(vec![(name.clone(), tensor)]),
             names => Err(does_not_fit(
@@ -115,9 +140,12 @@ impl Reader {
 
     /// Arrays under the values' own names, or `in_0`, `in_1`, … in their order, or a single array for a single value.
     fn arrays(&self, path: &Path) -> Result<Vec<(String, Tensor)>, SourceError> {
-        let bytes = read(path, MAX_TENSOR_FILE_BYTES)?;
+        self.arrays_in(&read(path, MAX_TENSOR_FILE_BYTES)?, path)
+    }
+
+    fn arrays_in(&self, bytes: &[u8], path: &Path) -> Result<Vec<(String, Tensor)>, SourceError> {
         let refuse = |why| refused(path, why);
-        let mut archive = Archive::from_bytes(&bytes).map_err(refuse)?;
+        let mut archive = Archive::from_bytes(bytes).map_err(refuse)?;
         let there = archive.names();
         let has = |name: &str| there.iter().any(|t| t == name);
         let mut take = |pairs: Vec<(String, String)>| {
@@ -146,11 +174,14 @@ impl Reader {
     }
 
     fn frame(&self, path: &Path) -> Result<Input, SourceError> {
+        self.frame_in(&read(path, kerf_wire::limits::MAX_MESSAGE_BYTES as u64)?, path)
+    }
+
+    fn frame_in(&self, bytes: &[u8], path: &Path) -> Result<Input, SourceError> {
         let Some((model, cut)) = &self.frames else {
             return Err(does_not_fit(path, "a frame needs a bundle and a part behind the first"));
         };
-        let bytes = read(path, kerf_wire::limits::MAX_MESSAGE_BYTES as u64)?;
-        frame::open(&bytes, path, *model, cut)
+        frame::open(bytes, path, *model, cut)
     }
 }
 

@@ -35,8 +35,11 @@ pub(super) struct Flight {
     pub(super) frame: Bytes,
     /// Times handed to the broker.
     pub(super) sends: u32,
-    /// When it was handed over last.
+    /// When it was handed over first and last.
+    pub(super) first_sent: Option<Instant>,
     pub(super) sent: Option<Instant>,
+    /// What the broker carries for it, once that is known.
+    pub(super) envelope: Option<Bytes>,
     due: Instant,
     /// The receipt and when it came.
     pub(super) receipt: Option<(Receipt, Instant)>,
@@ -78,7 +81,9 @@ impl Flights {
             Flight {
                 frame,
                 sends: 0,
+                first_sent: None,
                 sent: None,
+                envelope: None,
                 due: now,
                 receipt: None,
                 result: None,
@@ -138,6 +143,7 @@ impl Flights {
         };
         flight.sends = flight.sends.saturating_add(1);
         flight.sent = Some(now);
+        flight.first_sent.get_or_insert(now);
         flight.sends > 1
     }
 

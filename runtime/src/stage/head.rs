@@ -7,13 +7,17 @@
 mod link;
 mod make;
 
+use std::sync::Arc;
+
 use kerf_wire::{DeviceId, FrameId, InferenceResult};
 use serde::Serialize;
 
+use super::envelope::Envelopes;
 use super::keep::Keep;
 use super::{Border, Part, handoff};
 use crate::broker::topics::Topics;
 use crate::broker::{Broker, BrokerError};
+use crate::metrics::Metrics;
 use crate::source::Source;
 
 /// What a head needs to know.
@@ -76,22 +80,33 @@ pub fn subscribe(broker: &mut dyn Broker, config: &HeadConfig) -> Result<(), Bro
     Ok(())
 }
 
+/// What a head is linked to.
+pub struct HeadLinks {
+    /// The broker, on which it has subscribed.
+    pub broker: Box<dyn Broker>,
+    /// Where accepted frames wait for their receipts.
+    pub keep: Box<dyn Keep>,
+    /// How frames travel.
+    pub envelopes: Envelopes,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
+}
+
 /// Runs until the source has ended and every frame is answered; a source without an end runs for ever.
 ///
-/// `answered` gets each result once, in the order of the answers; none where results are not waited for.
+/// `answered` gets each answer once, in the order in which they come; without outputs where results are not waited for.
 pub fn run(
     source: &mut dyn Source,
     part: &mut dyn Part,
-    broker: Box<dyn Broker>,
-    keep: Box<dyn Keep>,
+    links: HeadLinks,
     config: &HeadConfig,
     answered: &mut (dyn FnMut(Answer) + Send),
 ) -> Summary {
     let (writer, reader) = handoff::handoff();
-    let waker = broker.waker();
-    let (boot, first) = (keep.boot(), keep.next_sequence());
+    let waker = links.broker.waker();
+    let (boot, first) = (links.keep.boot(), links.keep.next_sequence());
     std::thread::scope(|scope| {
-        let link = scope.spawn(|| link::Link::new(broker, keep, reader, config, answered).run());
+        let link = scope.spawn(|| link::Link::new(links, reader, config, answered).run());
         let id = |sequence| FrameId {
             device: config.device.clone(),
             boot,

@@ -3,6 +3,7 @@
 //! Owns: what happens between a delivery and its acknowledgement. Must not know: engines, packets.
 //! Start at [`Tail::step`]. The delivery is acknowledged last: a stage killed before costs a redelivery, never a frame.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kerf_wire::codec::Coder;
@@ -11,10 +12,13 @@ use kerf_wire::{Envelope, Frame, FrameBuilder, FrameId, Hop, Outcome, Receipt, W
 
 use super::coding::{decode, encode};
 use super::dedupe::{Answers, StoredAnswer};
+use super::envelope::{EnvelopeError, Envelopes};
 use super::{Answerer, Border, Crossing, Part, micros, unix_us};
+use crate::alive::Alive;
 use crate::backend::RunError;
 use crate::broker::topics::Topics;
 use crate::broker::{Broker, BrokerError, Delivery, Message};
+use crate::metrics::Metrics;
 
 mod make;
 
@@ -64,11 +68,26 @@ pub enum Step {
     Refused,
     /// The link failed meanwhile: the delivery will come again.
     Lost,
+    /// Its object could not be fetched; the head will send it again, and put the object again.
+    NotFetched,
+}
+
+/// What a stage behind the first is linked to.
+pub struct TailLinks {
+    /// The broker, on which it has subscribed.
+    pub broker: Box<dyn Broker>,
+    /// How frames travel.
+    pub envelopes: Envelopes,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// A stage behind the first.
 pub struct Tail {
     broker: Box<dyn Broker>,
+    envelopes: Envelopes,
+    metrics: Arc<Metrics>,
+    alive: Alive,
     part: Box<dyn Part>,
     answerer: Box<dyn Answerer>,
     config: TailConfig,
@@ -86,8 +105,8 @@ enum Refusal {
     Count { expected: usize, got: usize },
     #[error("frame of device {id} came on the topic of device {topic}")]
     Forged { id: String, topic: String },
-    #[error("frames by reference need an object store, and this stage has none")]
-    NoStore,
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
     #[error(transparent)]
     Wire(#[from] WireError),
     #[error(transparent)]
@@ -104,9 +123,12 @@ enum Output {
 
 impl Tail {
     /// A stage over its links and its part.
-    pub fn new(broker: Box<dyn Broker>, part: Box<dyn Part>, answerer: Box<dyn Answerer>, config: TailConfig) -> Self {
+    pub fn new(links: TailLinks, part: Box<dyn Part>, answerer: Box<dyn Answerer>, config: TailConfig) -> Self {
         Self {
-            broker,
+            broker: links.broker,
+            envelopes: links.envelopes,
+            metrics: links.metrics,
+            alive: Alive::new(),
             part,
             answerer,
             config,
@@ -118,7 +140,8 @@ impl Tail {
 
     /// Waits for one delivery and deals with it, wholly.
     pub fn step(&mut self, wait: Duration) -> Step {
-        let delivery = match self.broker.receive(wait) {
+        self.alive.tick();
+        let delivery = match self.broker.receive(wait.min(self.alive.longest_wait())) {
             Ok(Some(delivery)) => delivery,
             Ok(None) => return Step::Nothing,
             Err(why) => {
@@ -126,13 +149,21 @@ impl Tail {
                 return Step::Lost;
             }
         };
-        match self.deal_with(&delivery) {
+        let step = match self.deal_with(&delivery) {
             Ok(step) => step,
             Err(why) => {
                 log::debug!("event=answer_lost why={:?}", why.to_string());
                 Step::Lost
             }
+        };
+        match step {
+            Step::Ran => self.metrics.answered.add(1),
+            Step::Repeat => self.metrics.repeats.add(1),
+            Step::Refused => self.metrics.refused.add(1),
+            Step::NotFetched => self.metrics.not_fetched.add(1),
+            Step::Nothing | Step::Lost => {}
         }
+        step
     }
 
     fn deal_with(&mut self, delivery: &Delivery) -> Result<Step, BrokerError> {
@@ -168,6 +199,11 @@ impl Tail {
                 self.publish_answer(&id, answer)?;
                 step
             }
+            Err(Refusal::Envelope(why)) if why.may_pass() => {
+                // Acknowledged all the same, or it would block those behind it; without a receipt it comes again.
+                log::warn!("event=not_fetched frame={id} why={:?}", why.to_string());
+                Step::NotFetched
+            }
             Err(why) => {
                 log::warn!("event=frame_refused frame={id} why={:?}", why.to_string());
                 self.publish_refusal(&id, &why, delivery.at)?;
@@ -192,15 +228,22 @@ impl Tail {
     }
 
     fn output(&mut self, envelope: &Envelope<'_>, at: Instant) -> Result<Output, Refusal> {
-        let Envelope::Inline(frame) = envelope else {
-            return Err(Refusal::NoStore);
-        };
         let begun = Instant::now();
+        let (body, fetched);
+        let frame = match envelope {
+            Envelope::Inline(frame) => frame,
+            Envelope::Reference(reference) => {
+                body = self.envelopes.fetch(reference)?;
+                fetched = Frame::parse(&body)?;
+                &fetched
+            }
+        };
         self.check_frame(frame)?;
         let reaching = decode(&mut self.coder, &self.config.before, frame)?;
         let decoded = Instant::now();
         let backend = self.part.backend();
         let leaving = self.part.run(&reaching)?;
+        self.metrics.run.observe(leaving.run);
         let hop = Hop {
             part: self.config.part,
             unix_us: unix_us(),
@@ -216,8 +259,14 @@ impl Tail {
                 encode_us: micros(begun.elapsed()),
                 ..hop
             };
-            let topics = &self.config.topics;
-            return make::forward(&mut self.builder, frame, hop, onward.crossing, topics).map(Output::Onward);
+            let sealed = make::forward(&mut self.builder, frame, hop, onward.crossing)?;
+            let id = &frame.header.id;
+            let topic = self
+                .config
+                .topics
+                .frames(&id.device, &onward.crossing.model, &onward.crossing.cut);
+            let envelope = self.envelopes.wrap(id, &sealed)?;
+            return Ok(Output::Onward(Message::new(topic, envelope)));
         }
         let ran = make::Ran {
             frame,

@@ -7,14 +7,16 @@
 )]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kerf_wire::{CutId, DType, DeviceId, Digest};
 
-use super::head::{self, Answer, HeadConfig, Summary};
+use super::envelope::Envelopes;
+use super::head::{self, Answer, HeadConfig, HeadLinks, Summary};
 use super::keep::{MemoryKeep, WhenFull};
-use super::tail::{Confirm, Step as Done, Tail, TailConfig};
+use super::tail::{Confirm, Step as Done, Tail, TailConfig, TailLinks};
 use super::*;
 use crate::broker::memory::Hub;
 use crate::broker::topics::Topics;
@@ -121,7 +123,12 @@ fn tail_of(hub: &Hub, crossing: Crossing) -> Tail {
         confirm: Confirm::Stage,
         warnings: Vec::new(),
     };
-    Tail::new(Box::new(broker), Box::new(Passing), Box::new(FirstByte), config)
+    let links = TailLinks {
+        broker: Box::new(broker),
+        envelopes: Envelopes::new(None, usize::MAX),
+        metrics: Arc::default(),
+    };
+    Tail::new(links, Box::new(Passing), Box::new(FirstByte), config)
 }
 
 fn run_head(hub: &Hub, inputs: u8) -> (Summary, Vec<Answer>) {
@@ -132,8 +139,12 @@ fn run_head(hub: &Hub, inputs: u8) -> (Summary, Vec<Answer>) {
     let summary = head::run(
         &mut Counting { next: 0, end: inputs },
         &mut Passing,
-        Box::new(broker),
-        Box::new(keep),
+        HeadLinks {
+            broker: Box::new(broker),
+            keep: Box::new(keep),
+            envelopes: Envelopes::new(None, usize::MAX),
+            metrics: Arc::default(),
+        },
         &head_config(),
         &mut |answer| answers.push(answer),
     );

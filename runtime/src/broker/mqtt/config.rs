@@ -6,10 +6,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::tls::TlsConfig;
 use crate::broker::Message;
 
-/// Largest message taken from the broker unless configured, bytes.
-pub(super) const PACKET_BYTES_MAX: u32 = 8 * 1024 * 1024 + 64 * 1024;
 /// Unacknowledged deliveries that the broker may have out to us: the bound of memory and the grain of sharing.
 pub(super) const RECEIVE_MAX: u16 = 16;
 /// Unacknowledged messages that we may have out to the broker.
@@ -24,6 +23,8 @@ pub struct MqttConfig {
     pub client_id: String,
     /// User and password, where the broker wants them.
     pub credentials: Option<Credentials>,
+    /// Certificates for `mqtts://`.
+    pub tls: TlsConfig,
     /// The connection counts as dead after 1.5 × this without a byte.
     pub keep_alive: Duration,
     /// From the first packet to the broker's answer.
@@ -39,15 +40,19 @@ pub struct MqttConfig {
 }
 
 impl MqttConfig {
+    /// Largest message taken from the broker unless configured, bytes.
+    pub const PACKET_BYTES_MAX: u32 = 8 * 1024 * 1024 + 64 * 1024;
+
     /// The usual settings.
     pub fn new(url: BrokerUrl, client_id: impl Into<String>) -> Self {
         Self {
             url,
             client_id: client_id.into(),
             credentials: None,
+            tls: TlsConfig::default(),
             keep_alive: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(4),
-            packet_bytes_max: PACKET_BYTES_MAX,
+            packet_bytes_max: Self::PACKET_BYTES_MAX,
             receive_max: RECEIVE_MAX,
             will: None,
             birth: None,

@@ -16,6 +16,7 @@ use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, S
 use super::config::{INFLIGHT_MAX, MqttConfig};
 use super::properties;
 use super::shared::{DENIED_WAIT, Fault, Link, Shared};
+use super::tls;
 use crate::broker::backoff::{Backoff, spread};
 use crate::broker::{Delivery, DeliveryToken, Message};
 
@@ -47,7 +48,10 @@ pub(super) fn run(config: &MqttConfig, shared: &Shared) {
     let mut was_up = true;
     loop {
         let before = shared.lock().epoch;
-        let fault = runtime.block_on(Connection::new(config, shared).serve());
+        let fault = match Connection::new(config, shared) {
+            Ok(connection) => runtime.block_on(connection.serve()),
+            Err(fault) => fault,
+        };
         if shared.lock().epoch != before {
             backoff.reset();
             was_up = true;
@@ -109,20 +113,24 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    fn new(config: &'a MqttConfig, shared: &'a Shared) -> Self {
-        let (client, mut events) = AsyncClient::new(options(config), CHANNEL_CAPACITY);
+    fn new(config: &'a MqttConfig, shared: &'a Shared) -> Result<Self, Fault> {
+        let mut options = options(config);
+        if config.url.tls {
+            options.set_transport(tls::transport(&config.tls).map_err(Fault::Unauthorised)?);
+        }
+        let (client, mut events) = AsyncClient::new(options, CHANNEL_CAPACITY);
         let mut network = rumqttc::NetworkOptions::new();
         // Without it each message waits up to 40 ms for the peer's delayed TCP acknowledgement.
         network.set_tcp_nodelay(true);
         network.set_connection_timeout(config.connect_timeout.as_secs().max(1));
         events.options.set_network_options(network);
-        Self {
+        Ok(Self {
             config,
             shared,
             client,
             events,
             heard: Instant::now(),
-        }
+        })
     }
 
     /// Runs until the connection ends; gives why.
@@ -322,7 +330,10 @@ fn fault(error: &ConnectionError) -> Fault {
             other => Fault::Unreachable(format!("disconnected: {other:?}")),
         },
         ConnectionError::Timeout(_) => Fault::Unreachable("no answer in time".to_owned()),
-        ConnectionError::Io(why) => Fault::Unreachable(why.to_string()),
-        other => Fault::Unreachable(other.to_string()),
+        other => {
+            // The kind of a TLS error is lost within rumqttc's; its text, which has the kind's name, is not.
+            let why = other.to_string();
+            tls::refusal(&format!("{why} {other:?}")).map_or(Fault::Unreachable(why), Fault::Unauthorised)
+        }
     }
 }

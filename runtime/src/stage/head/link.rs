@@ -4,13 +4,18 @@
 //! Start at [`Link::run`]. Nothing here ends the stage: a dead broker and a full disk are waited for, and logged.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kerf_wire::{InferenceResult, Outcome, Receipt};
+use bytes::Bytes;
+use kerf_wire::{FrameId, InferenceResult, Outcome, Receipt};
 
 use super::make::Made;
-use super::{Answer, HeadConfig, Summary};
+use super::{Answer, HeadConfig, HeadLinks, Summary};
+use crate::alive::Alive;
 use crate::broker::{Broker, BrokerError, Delivery, Message};
+use crate::metrics::Metrics;
+use crate::stage::envelope::{EnvelopeError, Envelopes};
 use crate::stage::flights::{Flight, Flights};
 use crate::stage::handoff::Reader;
 use crate::stage::keep::Keep;
@@ -24,6 +29,8 @@ const RETRY_WAIT: Duration = Duration::from_millis(500);
 const IDLE_WAIT: Duration = Duration::from_secs(60);
 /// Deliveries taken before sending goes on.
 const MAX_DELIVERIES: usize = 64;
+/// Sends of one frame by reference after which its object is put again.
+const PUT_AGAIN_AFTER: u32 = 2;
 /// Names of inputs that are remembered until the answer; beyond, answers come without.
 const MAX_LABELS: usize = 65_536;
 /// The same trouble is logged no more often.
@@ -32,6 +39,9 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 pub(super) struct Link<'a> {
     broker: Box<dyn Broker>,
     keep: Box<dyn Keep>,
+    envelopes: Envelopes,
+    metrics: Arc<Metrics>,
+    alive: Alive,
     reader: Reader<Made>,
     config: &'a HeadConfig,
     answered: &'a mut (dyn FnMut(Answer) + Send),
@@ -52,18 +62,20 @@ pub(super) struct Link<'a> {
 
 impl<'a> Link<'a> {
     pub(super) fn new(
-        broker: Box<dyn Broker>,
-        keep: Box<dyn Keep>,
+        links: HeadLinks,
         reader: Reader<Made>,
         config: &'a HeadConfig,
         answered: &'a mut (dyn FnMut(Answer) + Send),
     ) -> Self {
         let crossing = config.onward.crossing;
         Self {
-            connections: broker.connections(),
-            boot: keep.boot(),
-            broker,
-            keep,
+            connections: links.broker.connections(),
+            boot: links.keep.boot(),
+            broker: links.broker,
+            keep: links.keep,
+            envelopes: links.envelopes,
+            metrics: links.metrics,
+            alive: Alive::new(),
             reader,
             config,
             answered,
@@ -81,16 +93,18 @@ impl<'a> Link<'a> {
 
     pub(super) fn run(mut self) -> Summary {
         loop {
+            self.alive.tick();
             self.accept();
             self.fill_window();
             let wait = self.send();
+            self.metrics.waiting(self.keep.frames(), self.keep.bytes());
             if self.group.is_empty() && self.reader.is_over() && self.keep.frames() == 0 {
                 if let Err(why) = self.keep.flush() {
                     log::warn!("event=not_flushed why={:?}", why.to_string());
                 }
                 return self.summary;
             }
-            self.receive(wait);
+            self.receive(wait.min(self.alive.longest_wait()));
         }
     }
 
@@ -108,6 +122,7 @@ impl<'a> Link<'a> {
             Ok(dropped) => {
                 self.refused_at = None;
                 self.summary.accepted += frames.len() as u64;
+                self.metrics.accepted.add(frames.len() as u64);
                 for made in self.group.drain(..) {
                     if self.labels.len() < MAX_LABELS {
                         self.labels.insert(made.sequence, made.input);
@@ -129,6 +144,7 @@ impl<'a> Link<'a> {
         }
         if !dropped.is_empty() {
             self.summary.dropped += dropped.len() as u64;
+            self.metrics.dropped.add(dropped.len() as u64);
             let (count, total) = (dropped.len(), self.summary.dropped);
             self.say(|| format!("event=dropped_oldest frames={count} total={total}"));
         }
@@ -165,19 +181,12 @@ impl<'a> Link<'a> {
             self.flights.resend_all(Instant::now());
         }
         while let Some((sequence, frame)) = self.flights.due(Instant::now()) {
-            let frame_bytes = frame.len();
-            let message = Message::new(self.topic.clone(), frame);
-            match self.broker.publish(&message, SLOT_WAIT) {
-                Ok(true) => {
-                    if self.flights.sent(sequence, Instant::now()) {
-                        self.summary.resent += 1;
-                        log::debug!("event=resent sequence={sequence} frame_bytes={frame_bytes}");
-                    }
-                }
+            match self.send_one(sequence, &frame) {
+                Ok(true) => {}
                 Ok(false) => return Duration::ZERO,
-                Err(why @ BrokerError::TooLarge { .. }) => self.give_up(sequence, &why.to_string()),
-                Err(why) => {
-                    log::debug!("event=not_sent sequence={sequence} why={:?}", why.to_string());
+                Err(Refused::ForEver(why)) => self.give_up(sequence, &why),
+                Err(Refused::ForNow(why)) => {
+                    self.say(|| format!("event=not_sent why={why:?}"));
                     return RETRY_WAIT;
                 }
             }
@@ -193,6 +202,38 @@ impl<'a> Link<'a> {
         } else {
             wait.min(RETRY_WAIT)
         }
+    }
+
+    /// Sends one frame; false when the broker has no room for it now.
+    fn send_one(&mut self, sequence: u64, frame: &Bytes) -> Result<bool, Refused> {
+        let id = FrameId {
+            device: self.config.device.clone(),
+            boot: self.boot,
+            sequence,
+        };
+        let flight = self.flights.flight_mut(sequence);
+        let (sends, known) = flight.map_or((0, None), |f| (f.sends, f.envelope.clone()));
+        // An object that nobody could read is put again: a store may have lost it.
+        let envelope = match known.filter(|_| sends < PUT_AGAIN_AFTER) {
+            Some(envelope) => envelope,
+            None => self.envelopes.wrap(&id, frame).map_err(Refused::of_envelope)?,
+        };
+        if let Some(flight) = self.flights.flight_mut(sequence) {
+            flight.envelope = Some(envelope.clone());
+        }
+        let sent = self
+            .broker
+            .publish(&Message::new(self.topic.clone(), envelope), SLOT_WAIT);
+        if sent.map_err(Refused::of_broker)? {
+            self.metrics.sent.add(1);
+            if self.flights.sent(sequence, Instant::now()) {
+                self.summary.resent += 1;
+                self.metrics.resent.add(1);
+                log::debug!("event=resent sequence={sequence} frame_bytes={}", frame.len());
+            }
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     fn receive(&mut self, wait: Duration) {
@@ -272,15 +313,21 @@ impl<'a> Link<'a> {
             return;
         };
         self.free(sequence);
+        if let Err(why) = self.envelopes.discard(&flight.frame) {
+            log::warn!("event=object_left sequence={sequence} why={:?}", why.to_string());
+        }
+        if let (Some(sent), Some((_, at))) = (flight.first_sent, &flight.receipt) {
+            self.metrics.answer.observe(at.saturating_duration_since(sent));
+        }
         let answer = self.answer(sequence, flight);
         if answer.result.error.is_some() {
             self.summary.refused += 1;
+            self.metrics.refused.add(1);
         } else {
             self.summary.answered += 1;
+            self.metrics.answered.add(1);
         }
-        if self.config.results {
-            (self.answered)(answer);
-        }
+        (self.answered)(answer);
     }
 
     fn answer(&mut self, sequence: u64, flight: Flight) -> Answer {
@@ -326,6 +373,7 @@ impl<'a> Link<'a> {
         log::error!("event=frame_refused sequence={sequence} why={why:?}");
         self.free(sequence);
         self.summary.refused += 1;
+        self.metrics.refused.add(1);
         if let Some(flight) = self.flights.remove(sequence) {
             let answer = Answer {
                 input: self.labels.remove(&sequence),
@@ -349,6 +397,29 @@ impl<'a> Link<'a> {
         if self.said_at.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
             self.said_at = Some(Instant::now());
             log::warn!("{}", text());
+        }
+    }
+}
+
+/// Why a frame was not sent.
+enum Refused {
+    ForNow(String),
+    ForEver(String),
+}
+
+impl Refused {
+    fn of_broker(why: BrokerError) -> Self {
+        match why {
+            BrokerError::TooLarge { .. } => Self::ForEver(why.to_string()),
+            _ => Self::ForNow(why.to_string()),
+        }
+    }
+
+    fn of_envelope(why: EnvelopeError) -> Self {
+        if why.may_pass() {
+            Self::ForNow(why.to_string())
+        } else {
+            Self::ForEver(why.to_string())
         }
     }
 }

@@ -9,8 +9,6 @@ use kerf_wire::result::HopTimes;
 use kerf_wire::{Frame, FrameBuilder, Hop, InferenceResult, Outcome, Receipt};
 
 use super::{Refusal, elapsed_us};
-use crate::broker::Message;
-use crate::broker::topics::Topics;
 use crate::stage::dedupe::StoredAnswer;
 use crate::stage::{Answerer, Crossing, micros};
 use crate::step::Leaving;
@@ -31,14 +29,12 @@ pub(super) fn forward(
     frame: &Frame<'_>,
     hop: Hop,
     onward: Crossing,
-    topics: &Topics,
-) -> Result<Message, Refusal> {
+) -> Result<Bytes, Refusal> {
     let mut hops = frame.header.hops.to_vec();
     hops.push(hop);
     let id = frame.header.id.clone();
-    let topic = topics.frames(&id.device, &onward.model, &onward.cut);
     let sealed = builder.seal(id, onward.model, onward.cut, &hops)?;
-    Ok(Message::new(topic, Bytes::copy_from_slice(sealed)))
+    Ok(Bytes::copy_from_slice(sealed))
 }
 
 /// The result and its receipt.

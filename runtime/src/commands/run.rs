@@ -1,0 +1,328 @@
+//! `kerf-stage run`: one part, as a service.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use kerf_runtime::alive;
+use kerf_runtime::broker::Broker;
+use kerf_runtime::bundle::Bundle;
+use kerf_runtime::config::Config;
+use kerf_runtime::exit::{Exit, Failure};
+use kerf_runtime::metrics::Metrics;
+use kerf_runtime::result;
+use kerf_runtime::source::files::Files;
+use kerf_runtime::source::messages::Messages;
+use kerf_runtime::source::watch::{Afterwards, Watch};
+use kerf_runtime::source::{Answers, Input, Reader, Source, SourceError};
+use kerf_runtime::spool::{self, SpoolLimits};
+use kerf_runtime::stage::envelope::Envelopes;
+use kerf_runtime::stage::head::{self, Answer, HeadConfig, HeadLinks, Summary};
+use kerf_runtime::stage::keep::{Keep, MemoryKeep};
+use kerf_runtime::stage::solo::{self, SoloConfig};
+use kerf_runtime::stage::tail::{Confirm, Tail, TailConfig, TailLinks};
+use kerf_runtime::stage::{Answerer, Border};
+use kerf_runtime::step::Step;
+use kerf_runtime::wire::Manifest;
+
+pub(crate) mod links;
+mod print;
+mod store;
+
+use links::Links;
+
+/// How long a tail waits for a frame before it looks around.
+const TAIL_WAIT: Duration = Duration::from_secs(60);
+/// Bytes that frames without receipts may take, unless configured.
+const SPOOL_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Run one part as a service: a head takes inputs, every other part takes frames, the last one answers.
+///
+/// A head with files ends when all are answered; everything else runs until it is stopped. stdout has one JSON object a
+/// result.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kerf-stage run --bundle bundle --part 0 --broker mqtt://localhost:1883 --device cam-1 --input photos/
+  kerf-stage run --bundle bundle --part 1 --broker mqtt://localhost:1883
+  kerf-stage run --bundle edge-only --input photo.jpg
+  kerf-stage run --bundle edge-only --device cam-1 --broker mqtt://localhost:1883 --messages
+  kerf-stage run --config /etc/kerf/stage.toml")]
+pub(crate) struct Run {
+    /// TOML file with any of these settings
+    #[arg(long, env = "KERF_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Image or tensor files, or folders of them, for part 0
+    #[arg(long = "input", value_name = "PATH", num_args = 1.., conflicts_with = "stage-source")]
+    inputs: Vec<PathBuf>,
+    /// Take inputs from a folder as files appear in it, one by one; they are then moved to its `done`
+    #[arg(long, env = "KERF_WATCH", value_name = "DIR", conflicts_with_all = ["inputs", "stage-source"])]
+    watch: Option<PathBuf>,
+    /// Remove watched files instead of moving them
+    #[arg(long, env = "KERF_WATCH_REMOVE", requires = "watch")]
+    watch_remove: bool,
+    /// Take inputs from the topic PREFIX/DEVICE/input: images, .npy, .npz; answered on PREFIX/DEVICE/result and on the
+    /// message's response topic
+    #[arg(long, env = "KERF_MESSAGES", conflicts_with_all = ["inputs", "stage-source", "watch"])]
+    messages: bool,
+    /// Tails that share their frames with others of this group
+    #[arg(long, env = "KERF_SHARE", value_name = "GROUP")]
+    share: Option<String>,
+    /// Who gives the receipt that frees a frame: the last stage, or the reader (`kerf-stage results`) once it has it on disk
+    #[arg(long, env = "KERF_CONFIRM", value_enum, default_value_t)]
+    confirm: ConfirmBy,
+    /// Do not wait for results, only for receipts; nothing is printed
+    #[arg(long, env = "KERF_NO_RESULTS")]
+    no_results: bool,
+    #[command(flatten)]
+    settings: Config,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum ConfirmBy {
+    #[default]
+    Stage,
+    Reader,
+}
+
+impl Run {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let config = self.settings.clone().resolve(self.config.as_deref())?;
+        let dir = config.stage.bundle.as_deref();
+        let bundle = Bundle::open(dir.ok_or_else(|| Failure::usage("--bundle DIR is needed"))?)?;
+        let parts = bundle.manifest().parts.len();
+        let index = match config.stage.part {
+            Some(index) => index,
+            None if parts == 1 => 0,
+            None => {
+                return Err(Failure::usage(format!(
+                    "--part N is needed: the bundle has parts 0 to {}",
+                    parts - 1
+                )));
+            }
+        };
+        let step = Step::load(&bundle, index, &config.backend.names, &config.backend.options())?;
+        log::info!(
+            "event=loaded bundle={} part={index} parts={parts} backend={}",
+            bundle.id(),
+            step.backend().unwrap_or("none")
+        );
+        let stage = Stage {
+            links: Links::new(&config, &bundle, index)?,
+            config,
+            bundle,
+            index,
+            step,
+            metrics: Arc::default(),
+        };
+        match index {
+            0 if parts == 1 => stage.solo(&self),
+            0 => stage.head(&self),
+            _ => stage.tail(&self),
+        }
+    }
+}
+
+/// A loaded part and what it needs around it.
+struct Stage {
+    config: Config,
+    bundle: Bundle,
+    index: usize,
+    step: Step,
+    links: Links,
+    metrics: Arc<Metrics>,
+}
+
+impl Stage {
+    fn manifest(&self) -> &Manifest {
+        self.bundle.manifest()
+    }
+
+    /// The cut behind a part; none behind the last.
+    fn border(&self, behind: usize) -> Result<Option<Border>, Failure> {
+        Border::behind(self.manifest(), behind).map_err(|why| Failure::new(Exit::BundleRefused, why))
+    }
+
+    fn solo(mut self, args: &Run) -> Result<(), Failure> {
+        let (mut source, asked) = self.source(args)?;
+        let answerer = answerer(self.manifest());
+        let config = SoloConfig {
+            device: self.links.device.clone(),
+            model: self.manifest().model.sha256,
+            warnings: self.step.warnings().to_vec(),
+        };
+        let mut publisher = self.links.publisher()?;
+        let summary = solo::run(
+            source.as_mut(),
+            &mut self.step,
+            answerer.as_ref(),
+            &config,
+            &mut |answer| {
+                publisher.publish(&answer.result);
+                tell(asked.as_ref(), &answer);
+                print::line(&answer);
+            },
+        );
+        ended(summary)
+    }
+
+    fn head(mut self, args: &Run) -> Result<(), Failure> {
+        let onward = self.border(0)?.ok_or_else(|| Failure::usage("the bundle has no cut"))?;
+        let (mut source, asked) = self.source(args)?;
+        let config = HeadConfig {
+            device: self.links.device.clone(),
+            topics: self.links.topics.clone(),
+            onward,
+            results: !args.no_results,
+        };
+        let mut broker = self.links.connect()?;
+        head::subscribe(&mut broker, &config)?;
+        let links = HeadLinks {
+            broker: Box::new(broker),
+            keep: self.keep()?,
+            envelopes: self.envelopes()?,
+            metrics: Arc::clone(&self.metrics),
+        };
+        alive::ready();
+        let summary = head::run(source.as_mut(), &mut self.step, links, &config, &mut |answer| {
+            tell(asked.as_ref(), &answer);
+            if !args.no_results {
+                print::line(&answer);
+            }
+        });
+        ended(summary)
+    }
+
+    fn tail(self, args: &Run) -> Result<(), Failure> {
+        let no_cut = || Failure::usage(format!("no cut lies before part {}", self.index));
+        let before = self.border(self.index - 1)?.ok_or_else(no_cut)?;
+        let crossing = before.crossing;
+        let config = TailConfig {
+            topics: self.links.topics.clone(),
+            part: u8::try_from(self.index).map_err(|_| no_cut())?,
+            before,
+            onward: self.border(self.index)?,
+            confirm: match args.confirm {
+                ConfirmBy::Stage => Confirm::Stage,
+                ConfirmBy::Reader => Confirm::Reader,
+            },
+            warnings: self.step.warnings().to_vec(),
+        };
+        let mut broker = self.links.connect()?;
+        let filter = config
+            .topics
+            .frames_filter(&crossing.model, &crossing.cut, args.share.as_deref());
+        broker.subscribe(&filter)?;
+        log::info!("event=ready part={} takes={crossing} filter={filter}", self.index);
+        let answerer = answerer(self.manifest());
+        let links = TailLinks {
+            broker: Box::new(broker),
+            envelopes: self.envelopes()?,
+            metrics: Arc::clone(&self.metrics),
+        };
+        alive::ready();
+        let mut tail = Tail::new(links, Box::new(self.step), answerer, config);
+        loop {
+            tail.step(TAIL_WAIT);
+        }
+    }
+
+    fn envelopes(&self) -> Result<Envelopes, Failure> {
+        Ok(Envelopes::new(self.links.store()?, self.links.inline_bytes()))
+    }
+
+    /// Where accepted frames wait: on the disk where a folder is given, else in memory, which promises less and says so.
+    fn keep(&self) -> Result<Box<dyn Keep>, Failure> {
+        let when_full = self.links.when_full();
+        let bytes = self.config.spool.bytes.unwrap_or(SPOOL_BYTES);
+        let Some(dir) = &self.config.spool.dir else {
+            log::warn!("event=memory_only promise=\"frames without a receipt are lost when this program ends\"");
+            return Ok(Box::new(MemoryKeep::new(bytes, when_full)));
+        };
+        Ok(Box::new(spool::open(dir, SpoolLimits { bytes, when_full })?))
+    }
+
+    /// Where inputs come from, and whom to tell of their answers where somebody asked.
+    fn source(&self, args: &Run) -> Result<(Box<dyn Source>, Option<Answers>), Failure> {
+        let reader = || Reader::of_bundle(&self.bundle, self.index);
+        if args.messages {
+            let mut broker = self.links.connect_for("input")?;
+            broker.subscribe(&self.links.topics.input(&self.links.device))?;
+            let (messages, answers) = Messages::new(Box::new(broker), reader()?);
+            return Ok((Box::new(messages), Some(answers)));
+        }
+        if let Some(dir) = &args.watch {
+            let afterwards = if args.watch_remove {
+                Afterwards::Remove
+            } else {
+                Afterwards::Keep
+            };
+            let (watch, answers) = Watch::open(dir, reader()?, afterwards)?;
+            return Ok((Box::new(watch), Some(answers)));
+        }
+        let paths = match &self.config.stage.source {
+            Some(path) if args.inputs.is_empty() => std::slice::from_ref(path),
+            _ => &args.inputs,
+        };
+        if paths.is_empty() {
+            return Err(Failure::usage(
+                "part 0 takes inputs: --input PATH, --watch DIR or --messages is needed",
+            ));
+        }
+        let mut files = VecDeque::new();
+        for path in paths {
+            files.push_back(Files::open(path, reader()?)?);
+        }
+        Ok((Box::new(Chain(files)), None))
+    }
+}
+
+/// Several sources, one behind the other.
+struct Chain(VecDeque<Files>);
+
+impl Source for Chain {
+    fn next(&mut self) -> Result<Option<Input>, SourceError> {
+        while let Some(files) = self.0.front_mut() {
+            if let Some(input) = files.next()? {
+                return Ok(Some(input));
+            }
+            self.0.pop_front();
+        }
+        Ok(None)
+    }
+}
+
+/// Tells whoever asked for this answer.
+fn tell(asked: Option<&Answers>, answer: &Answer) {
+    if let (Some(asked), Some(label)) = (asked, &answer.input) {
+        asked.answered(label, &answer.result);
+    }
+}
+
+fn answerer(manifest: &Manifest) -> Box<dyn Answerer> {
+    Box::new(result::Answer::new(manifest.labels.clone()))
+}
+
+/// 0 when every input is answered.
+fn ended(summary: Summary) -> Result<(), Failure> {
+    let Summary {
+        accepted,
+        answered,
+        refused,
+        failed,
+        dropped,
+        resent,
+    } = summary;
+    log::info!(
+        "event=ended accepted={accepted} answered={answered} refused={refused} failed={failed} dropped={dropped} resent={resent}"
+    );
+    if refused + failed + dropped == 0 {
+        return Ok(());
+    }
+    let text = format!(
+        "{answered} inputs answered, {failed} failed here, {refused} refused by the last stage, {dropped} dropped"
+    );
+    Err(Failure::new(Exit::RunFailed, anyhow::anyhow!(text)))
+}

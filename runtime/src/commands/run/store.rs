@@ -1,0 +1,82 @@
+//! From settings to an object store.
+
+use std::path::Path;
+
+use kerf_runtime::config::StoreConfig;
+use kerf_runtime::exit::Failure;
+use kerf_runtime::object::ObjectStore;
+use kerf_runtime::object::directory::DirectoryStore;
+
+/// Opens what is configured: `file:///DIR`, or an S3-compatible store at `http(s)://…`.
+pub(super) fn open(config: &StoreConfig) -> Result<Option<Box<dyn ObjectStore>>, Failure> {
+    let Some(url) = config.url.as_deref() else {
+        return Ok(None);
+    };
+    if let Some(dir) = url.strip_prefix("file://") {
+        return Ok(Some(Box::new(DirectoryStore::open(Path::new(dir))?)));
+    }
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return s3(url, config).map(Some);
+    }
+    Err(Failure::usage(format!(
+        "store {url:?}: expected http(s)://HOST:PORT or file:///DIR"
+    )))
+}
+
+#[cfg(feature = "s3")]
+fn s3(url: &str, config: &StoreConfig) -> Result<Box<dyn ObjectStore>, Failure> {
+    use kerf_runtime::bundle::read_bounded;
+    use kerf_runtime::exit::{Exit, OrExit};
+    use kerf_runtime::object::s3::{S3Config, S3Store};
+
+    use super::links::{MAX_PEM_BYTES, read_secret};
+
+    let keys = match &config.keys_file {
+        Some(file) => {
+            let text = read_secret(file)?;
+            let mut lines = text.lines().map(str::trim);
+            match (lines.next(), lines.next()) {
+                (Some(key), Some(secret)) if !key.is_empty() && !secret.is_empty() => {
+                    Some((key.to_owned(), secret.to_owned()))
+                }
+                _ => {
+                    return Err(Failure::usage(format!(
+                        "{}: expected two lines, access key and secret key",
+                        file.display()
+                    )));
+                }
+            }
+        }
+        None => match (
+            std::env::var("KERF_STORE_ACCESS_KEY"),
+            std::env::var("KERF_STORE_SECRET_KEY"),
+        ) {
+            (Ok(key), Ok(secret)) => Some((key, secret)),
+            _ => None,
+        },
+    };
+    let ca = config
+        .ca
+        .as_ref()
+        .map(|file| read_bounded(file, MAX_PEM_BYTES).or_exit(Exit::Usage))
+        .transpose()?;
+    let mut store = S3Store::new(S3Config {
+        endpoint: url.to_owned(),
+        bucket: config.bucket.clone().unwrap_or_else(|| "kerf".to_owned()),
+        region: config.region.clone().unwrap_or_else(|| "us-east-1".to_owned()),
+        virtual_host: config.virtual_host.unwrap_or(false),
+        presign: config.presign.unwrap_or(false),
+        keys,
+        ca,
+    })
+    .or_exit(Exit::Usage)?;
+    store.check_keys()?;
+    Ok(Box::new(store))
+}
+
+#[cfg(not(feature = "s3"))]
+fn s3(url: &str, _config: &StoreConfig) -> Result<Box<dyn ObjectStore>, Failure> {
+    Err(Failure::usage(format!(
+        "store {url:?} needs a program built with the feature s3; file:///DIR works without"
+    )))
+}

@@ -1,0 +1,199 @@
+//! What a stage counts.
+//!
+//! Owns: counters and histograms, and their OpenMetrics text. Must not know: who counts, who asks.
+//! Plain atomics: a board without the feature `http` still has them in its status message.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Upper bounds of a histogram's buckets, seconds.
+const BUCKETS_S: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 10.0, 60.0];
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to it.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Its value.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How often something took how long.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [AtomicU64; BUCKETS_S.len()],
+    count: AtomicU64,
+    sum_us: AtomicU64,
+}
+
+impl Histogram {
+    /// Counts one duration.
+    pub fn observe(&self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        for (bucket, bound) in self.buckets.iter().zip(BUCKETS_S) {
+            if seconds <= bound {
+                bucket.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.sum_us.fetch_add(us, Ordering::Relaxed);
+    }
+}
+
+/// What one stage counts.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Frames accepted: they outlive what the spool promises to outlive.
+    pub accepted: Counter,
+    /// Frames handed to the broker, repeats included.
+    pub sent: Counter,
+    /// Frames handed to the broker again.
+    pub resent: Counter,
+    /// Frames answered: receipts at a head, runs at a tail.
+    pub answered: Counter,
+    /// Repeats that were answered from memory.
+    pub repeats: Counter,
+    /// Frames that can never be answered.
+    pub refused: Counter,
+    /// Frames dropped unanswered, by the spool's policy.
+    pub dropped: Counter,
+    /// Objects that could not be fetched.
+    pub not_fetched: Counter,
+    /// From the first send to the receipt.
+    pub answer: Histogram,
+    /// In the engine.
+    pub run: Histogram,
+    waiting_frames: AtomicU64,
+    waiting_bytes: AtomicU64,
+}
+
+impl Metrics {
+    /// Frames without a receipt, and the bytes that they take.
+    pub fn waiting(&self, frames: usize, bytes: u64) {
+        self.waiting_frames.store(frames as u64, Ordering::Relaxed);
+        self.waiting_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 8] {
+        [
+            ("accepted", "Frames accepted", &self.accepted),
+            ("sent", "Frames handed to the broker, repeats included", &self.sent),
+            ("resent", "Frames handed to the broker again", &self.resent),
+            ("answered", "Frames answered", &self.answered),
+            ("repeats", "Repeats answered from memory", &self.repeats),
+            ("refused", "Frames that can never be answered", &self.refused),
+            ("dropped", "Frames dropped unanswered", &self.dropped),
+            ("not_fetched", "Objects that could not be fetched", &self.not_fetched),
+        ]
+    }
+
+    /// All of it as OpenMetrics text, which Prometheus reads; without the final `# EOF`.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        for (name, help, counter) in self.counters() {
+            let value = counter.value();
+            push(
+                &mut out,
+                format_args!("# HELP kerf_frames_{name} {help}.\n# TYPE kerf_frames_{name} counter\n"),
+            );
+            push(&mut out, format_args!("kerf_frames_{name}_total {value}\n"));
+        }
+        let gauges = [
+            ("kerf_waiting_frames", "Frames without a receipt", &self.waiting_frames),
+            (
+                "kerf_waiting_bytes",
+                "Bytes of frames without a receipt",
+                &self.waiting_bytes,
+            ),
+        ];
+        for (name, help, gauge) in gauges {
+            let value = gauge.load(Ordering::Relaxed);
+            push(
+                &mut out,
+                format_args!("# HELP {name} {help}.\n# TYPE {name} gauge\n{name} {value}\n"),
+            );
+        }
+        histogram(
+            &mut out,
+            "kerf_answer_seconds",
+            "From the first send to the receipt",
+            &self.answer,
+        );
+        histogram(&mut out, "kerf_run_seconds", "In the engine", &self.run);
+        out
+    }
+
+    /// The counters by name, for a status message.
+    pub fn document(&self) -> serde_json::Value {
+        let mut document: serde_json::Map<String, serde_json::Value> = self
+            .counters()
+            .into_iter()
+            .map(|(name, _, counter)| (name.to_owned(), counter.value().into()))
+            .collect();
+        let waiting = self.waiting_frames.load(Ordering::Relaxed);
+        document.insert("waiting_frames".to_owned(), waiting.into());
+        document.insert(
+            "waiting_bytes".to_owned(),
+            self.waiting_bytes.load(Ordering::Relaxed).into(),
+        );
+        document.into()
+    }
+}
+
+fn histogram(out: &mut String, name: &str, help: &str, histogram: &Histogram) {
+    push(
+        out,
+        format_args!("# HELP {name} {help}.\n# TYPE {name} histogram\n# UNIT {name} seconds\n"),
+    );
+    for (bucket, bound) in histogram.buckets.iter().zip(BUCKETS_S) {
+        let count = bucket.load(Ordering::Relaxed);
+        push(out, format_args!("{name}_bucket{{le=\"{bound}\"}} {count}\n"));
+    }
+    let count = histogram.count.load(Ordering::Relaxed);
+    let sum_s = Duration::from_micros(histogram.sum_us.load(Ordering::Relaxed)).as_secs_f64();
+    push(
+        out,
+        format_args!("{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum_s}\n{name}_count {count}\n"),
+    );
+}
+
+fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _never_fails = out.write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_has_every_counter_and_cumulative_buckets() {
+        let metrics = Metrics::default();
+        metrics.accepted.add(3);
+        metrics.answer.observe(Duration::from_millis(3));
+        metrics.answer.observe(Duration::from_secs(3600));
+        metrics.waiting(2, 100);
+        let text = metrics.text();
+        for line in [
+            "kerf_frames_accepted_total 3",
+            "kerf_waiting_bytes 100",
+            "kerf_answer_seconds_bucket{le=\"0.002\"} 0",
+            "kerf_answer_seconds_bucket{le=\"0.005\"} 1",
+            "kerf_answer_seconds_bucket{le=\"60\"} 1",
+            "kerf_answer_seconds_bucket{le=\"+Inf\"} 2",
+            "kerf_answer_seconds_count 2",
+        ] {
+            assert!(text.lines().any(|l| l == line), "no line {line:?} in\n{text}");
+        }
+        assert_eq!(metrics.document()["accepted"], 3);
+    }
+}
