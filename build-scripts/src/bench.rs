@@ -6,8 +6,14 @@ use anyhow::Result;
 
 use crate::measure::{Choice, Measure};
 
+mod start;
+
 /// Every benchmark, in the order in which they run.
-const ALL: &[Measure] = &[];
+const ALL: &[Measure] = &[Measure {
+    name: "start",
+    about: "process start to first answer, and memory, beside Python with onnxruntime",
+    run: start::run,
+}];
 
 /// Measures with release programs, each figure beside a peer's in the same run.
 #[derive(clap::Args)]

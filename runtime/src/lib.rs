@@ -20,6 +20,7 @@ pub mod object;
 pub mod preprocess;
 pub mod ranges;
 pub mod result;
+pub mod self_test;
 pub mod source;
 pub mod spool;
 pub mod stage;

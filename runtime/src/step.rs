@@ -11,6 +11,7 @@ use kerf_wire::{TensorRef, TensorSpec};
 
 use crate::backend::{self, Artifact, Backend, BackendError, LoadOptions, RunError, Session, UnknownBackend, Verified};
 use crate::bundle::{Bundle, BundleError};
+use crate::self_test;
 use crate::source::Input;
 use crate::tensor::Tensor;
 
@@ -56,13 +57,16 @@ impl Step {
             return Ok(Self::passing(specs, leaving));
         }
         let told = if backends.is_empty() { &part.backends } else { backends };
-        let chosen = choose(told, options, |backend| {
+        let chosen = choose(told, |backend| {
             let artifact = bundle.artifact(index, backend.formats())?;
-            artifact.ok_or_else(|| LoadError::NoArtifact {
+            let artifact = artifact.ok_or_else(|| LoadError::NoArtifact {
                 backend: backend.name(),
                 what: format!("part {index}"),
                 formats: backend.formats(),
-            })
+            })?;
+            let mut session = backend.load(&artifact, options)?;
+            self_test::check(bundle, backend.name(), session.as_mut())?;
+            Ok(session)
         })?;
         Ok(Self::of(chosen, leaving))
     }
@@ -76,9 +80,9 @@ impl Step {
         backends: &[String],
         options: &LoadOptions,
     ) -> Result<Self, LoadError> {
-        let chosen = choose(backends, options, |backend| {
+        let chosen = choose(backends, |backend| {
             if backend.formats().contains(&artifact.format) {
-                return Ok(artifact.clone());
+                return Ok(backend.load(artifact, options)?);
             }
             Err(LoadError::NoArtifact {
                 backend: backend.name(),
@@ -192,18 +196,16 @@ struct Chosen {
 /// Tries backends in order. Each step down is logged and kept; the error is that of the first.
 fn choose(
     names: &[String],
-    options: &LoadOptions,
-    mut artifact: impl FnMut(&'static dyn Backend) -> Result<Verified<Artifact>, LoadError>,
+    mut load: impl FnMut(&'static dyn Backend) -> Result<Box<dyn Session>, LoadError>,
 ) -> Result<Chosen, LoadError> {
     let default = [DEFAULT_BACKEND.to_owned()];
     let names = if names.is_empty() { &default } else { names };
     let mut first = None;
     let mut warnings = Vec::new();
     for name in names {
-        let loaded = backend::named(name).map_err(LoadError::from).and_then(|backend| {
-            let session = backend.load(&artifact(backend)?, options)?;
-            Ok((backend.name(), session))
-        });
+        let loaded = backend::named(name)
+            .map_err(LoadError::from)
+            .and_then(|backend| load(backend).map(|session| (backend.name(), session)));
         match loaded {
             Ok((backend, session)) => {
                 return Ok(Chosen {
@@ -212,6 +214,8 @@ fn choose(
                     warnings,
                 });
             }
+            // A damaged bundle is no reason to try another engine.
+            Err(error @ LoadError::Bundle(_)) => return Err(error),
             Err(error) => {
                 if names.len() > 1 {
                     log::warn!(

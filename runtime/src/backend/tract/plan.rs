@@ -20,7 +20,9 @@ pub(super) struct Plan {
 impl Plan {
     /// Compiles for these shapes.
     pub(super) fn compile(loaded: Loaded, shapes: &[Shape]) -> TractResult<Self> {
-        let model = loaded.into_concrete(shapes)?.into_optimized()?;
+        let mut model = loaded.into_concrete(shapes)?;
+        // Already decluttered: `into_optimized` would do that a second time.
+        model.optimize()?;
         let datums = (0..model.inputs.len())
             .map(|index| Ok(model.input_fact(index)?.datum_type))
             .collect::<TractResult<_>>()?;

@@ -1,0 +1,307 @@
+//! Promise: `kerf-stage once` answers from files what ONNX Runtime answers, part by part, and preprocesses as Pillow does.
+//!
+//! The judges: the outputs that ONNX Runtime 1.32 gave (`NAME.npz` beside each model), and Pillow itself.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what failed by panicking"
+)]
+
+use std::path::{Path, PathBuf};
+
+use kerf_runtime::preprocess::Preprocessor;
+use kerf_runtime::source::npz::Archive;
+use kerf_runtime::source::{npy, picture};
+use kerf_runtime::tensor::Tensor;
+use kerf_tests::{fail, fixture, kerf, kerf_stage, model, python, succeed};
+use kerf_wire::manifest::{Colour, Crop, Layout, Preprocess, Resize};
+use kerf_wire::{DType, Dim, TensorSpec};
+
+/// Models that tract must refuse, each with a word of the reason.
+const REFUSED: &[(&str, &str)] = &[
+    ("lenet5_qoperator_int8", "QGemm"),
+    ("mobilenet_v2_160_dogs_qdq_softmax_int8", "Softmax"),
+    ("repro_softmax_qdq_both", "Softmax"),
+    ("node_loop11", "Loop"),
+    ("node_range_int32_type_negative_delta_expanded", "Loop"),
+];
+
+fn arrays(path: &Path) -> Vec<(String, Tensor)> {
+    let bytes = std::fs::read(path).unwrap();
+    Archive::from_bytes(&bytes).unwrap().read_all().unwrap()
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    match tensor.dtype() {
+        DType::F32 => tensor.as_slice::<f32>().iter().map(|x| f64::from(*x)).collect(),
+        DType::I64 => tensor.as_slice::<i64>().iter().map(|x| *x as f64).collect(),
+        DType::I32 => tensor.as_slice::<i32>().iter().map(|x| f64::from(*x)).collect(),
+        DType::U8 | DType::Bool => tensor.bytes().iter().map(|x| f64::from(*x)).collect(),
+        other => panic!("no fixture has an output of {other}"),
+    }
+}
+
+/// max|a − b| / max|b|
+fn difference(got: &Tensor, expected: &Tensor) -> f64 {
+    assert_eq!(got.shape(), expected.shape());
+    let (a, b) = (numbers(got), numbers(expected));
+    let largest = b.iter().fold(1e-30_f64, |max, x| max.max(x.abs()));
+    a.iter().zip(&b).fold(0.0_f64, |max, (a, b)| max.max((a - b).abs())) / largest
+}
+
+fn stems() -> Vec<String> {
+    let files = std::fs::read_dir(fixture("models")).unwrap();
+    let stem = |path: PathBuf| Some(path.file_name()?.to_str()?.strip_suffix(".onnx")?.to_owned());
+    let mut stems: Vec<String> = files.filter_map(|f| stem(f.unwrap().path())).collect();
+    stems.sort();
+    stems
+}
+
+#[test]
+fn every_fixture_answers_as_onnx_runtime_did_or_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut compared = 0;
+    for stem in stems() {
+        let known = fixture(&format!("models/{stem}.npz"));
+        let output = dir.path().join(format!("{stem}.npz"));
+        let mut once = kerf_stage();
+        once.args(["-q", "once", "--model"]).arg(model(&stem));
+        once.arg("--input").arg(&known).arg("--output").arg(&output);
+        if let Some((_, word)) = REFUSED.iter().find(|(name, _)| *name == stem) {
+            let said = fail(&mut once, 10);
+            assert!(said.contains(word), "{stem}: {said}");
+            assert!(!output.exists());
+            continue;
+        }
+        succeed(&mut once);
+        let known = arrays(&known);
+        for (index, (name, got)) in arrays(&output).iter().enumerate() {
+            let expected = known.iter().find(|(n, _)| *n == format!("out_{index}"));
+            let relative = difference(got, &expected.expect("every output is known").1);
+            assert!(relative <= 1e-4, "{stem} {name}: {relative:e}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 25, "only {compared} outputs were compared");
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count() + REFUSED.len(),
+        stems().len()
+    );
+}
+
+#[test]
+fn a_head_and_a_tail_joined_by_files_answer_as_the_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = dir.path().join("bundle");
+    let values = succeed(kerf().arg("layers").arg(model("resnet8_digits")).arg("--json"));
+    let values: serde_json::Value = serde_json::from_str(&values).unwrap();
+    let legal = values["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|v| v["legal"] == true);
+    let names: Vec<&str> = legal.map(|v| v["name"].as_str().unwrap()).collect();
+    let cut = names[names.len() / 2];
+    succeed(
+        kerf()
+            .arg("split")
+            .arg(model("resnet8_digits"))
+            .args(["--at", cut, "-o"])
+            .arg(&bundle),
+    );
+    let known = fixture("models/resnet8_digits.npz");
+    for ending in ["npz", "frame"] {
+        let head = dir.path().join(format!("head.{ending}"));
+        let answer = dir.path().join(format!("answer-{ending}.npz"));
+        let part = |number: &str, input: &Path, output: &Path| {
+            let mut once = kerf_stage();
+            once.args(["-q", "once", "--part", number, "--bundle"]).arg(&bundle);
+            once.arg("--input").arg(input).arg("--output").arg(output);
+            once
+        };
+        succeed(&mut part("0", &known, &head));
+        succeed(&mut part("1", &head, &answer));
+        let expected = arrays(&known).into_iter().find(|(name, _)| name == "out_0").unwrap().1;
+        let relative = difference(&arrays(&answer)[0].1, &expected);
+        assert!(relative <= 1e-4, "{ending}: {relative:e}");
+    }
+    // The head's file is no frame for the head itself, and a part that is not there is named.
+    let mut wrong = kerf_stage();
+    wrong
+        .args(["once", "--part", "7", "--bundle"])
+        .arg(&bundle)
+        .arg("--input")
+        .arg(&known);
+    assert!(fail(&mut wrong, 2).contains("no part 7"));
+    let artifact = std::fs::read_dir(&bundle).unwrap().map(|f| f.unwrap().path());
+    let artifact = artifact.filter(|f| f.file_name().unwrap().to_str().unwrap().starts_with("part-0"));
+    for file in artifact {
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+    }
+    let mut damaged = kerf_stage();
+    damaged
+        .args(["once", "--part", "0", "--bundle"])
+        .arg(&bundle)
+        .arg("--input")
+        .arg(&known);
+    assert!(fail(&mut damaged, 20).contains("SHA-256"));
+}
+
+#[test]
+fn what_cannot_be_run_ends_with_its_code_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(model("lenet5")).unwrap();
+    let cut_short = dir.path().join("cut.onnx");
+    std::fs::write(&cut_short, &whole[..whole.len() / 2]).unwrap();
+    let text = dir.path().join("text.onnx");
+    std::fs::write(&text, "no model").unwrap();
+    let known = fixture("models/lenet5.npz");
+    let photo = fixture("images/photos/coffee.png");
+    let missing = dir.path().join("missing.onnx");
+    let lenet = model("lenet5");
+    for (model, input, code) in [
+        (&missing, &known, 2),
+        (&cut_short, &known, 10),
+        (&text, &known, 10),
+        (&lenet, &photo, 2),
+        (&lenet, &missing, 2),
+        (&lenet, &fixture("models/efficientnet_lite0.npz"), 2),
+    ] {
+        let output = dir.path().join("out.npz");
+        let mut once = kerf_stage();
+        once.args(["-q", "once", "--model"]).arg(model);
+        once.arg("--input").arg(input).arg("--output").arg(&output);
+        let said = fail(&mut once, code);
+        assert_eq!(said.lines().count(), 1, "one clear line: {said}");
+    }
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        2,
+        "something was left behind"
+    );
+}
+
+fn efficientnet(resize: Resize) -> Preprocessor {
+    let how = Preprocess {
+        input: "input".into(),
+        colour: Colour::Rgb,
+        resize,
+        crop: Crop::Centre { fraction: 0.875 },
+        width: 224,
+        height: 224,
+        mean: vec![127.0],
+        scale: vec![128.0],
+        layout: Layout::Nchw,
+    };
+    let dims = [Dim::Dynamic, Dim::Fixed(3), Dim::Fixed(224), Dim::Fixed(224)];
+    Preprocessor::new(&how, &TensorSpec::new("input", DType::F32, dims).unwrap()).unwrap()
+}
+
+#[test]
+fn a_photo_becomes_the_very_tensor_that_the_training_pipeline_made() {
+    let photo = picture::open(&fixture("images/photos/chelsea.png")).unwrap();
+    let got = efficientnet(Resize::Bicubic).apply(&photo).unwrap();
+    let known = arrays(&fixture("models/efficientnet_lite0.npz"));
+    let expected = &known.iter().find(|(name, _)| name == "in_0").unwrap().1;
+    assert!(difference(&got, expected) < 1e-6);
+}
+
+/// Prints the bytes of an `.npy`: the photo cropped and resized by Pillow.
+const PILLOW: &str = "\
+import io, sys, numpy
+from PIL import Image
+file, how = sys.argv[1:]
+image = Image.open(file).convert('RGB')
+side = int(min(image.size) * 0.875)
+left, top = (image.width - side) // 2, (image.height - side) // 2
+image = image.crop((left, top, left + side, top + side)).resize((224, 224), getattr(Image, how))
+pixels = numpy.asarray(image, numpy.float32).transpose(2, 0, 1)[None]
+out = io.BytesIO()
+numpy.save(out, numpy.ascontiguousarray((pixels - 127) / 128))
+sys.stdout.buffer.write(out.getvalue())
+";
+
+#[test]
+fn resizing_is_pillows_bit_by_bit() {
+    let Some(_) = python() else { return };
+    for (photo, exact) in [("astronaut.png", true), ("coffee.png", true), ("rocket.jpg", false)] {
+        let file = fixture(&format!("images/photos/{photo}"));
+        for (resize, name) in [
+            (Resize::Nearest, "NEAREST"),
+            (Resize::Bilinear, "BILINEAR"),
+            (Resize::Bicubic, "BICUBIC"),
+            (Resize::Lanczos, "LANCZOS"),
+        ] {
+            let got = efficientnet(resize).apply(&picture::open(&file).unwrap()).unwrap();
+            let output = python()
+                .unwrap()
+                .args(["-c", PILLOW])
+                .arg(&file)
+                .arg(name)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let expected = npy::read(output.stdout.as_slice()).unwrap();
+            let steps = |(a, b): (&f32, &f32)| (a - b).abs() * 128.0;
+            let pairs = || got.as_slice::<f32>().iter().zip(expected.as_slice::<f32>());
+            let largest = pairs().map(steps).fold(0.0_f32, f32::max);
+            let mean = pairs().map(steps).sum::<f32>() / got.as_slice::<f32>().len() as f32;
+            // Two JPEG decoders may round differently; a resize adds nothing to that.
+            let (most, mean_most) = if exact { (1e-3, 1e-4) } else { (8.0, 0.05) };
+            assert!(
+                largest <= most && mean <= mean_most,
+                "{photo} {name}: largest {largest}, mean {mean}"
+            );
+        }
+    }
+}
+
+/// Rewrites the bundle's manifest with a self-test of these tensors.
+fn with_self_test(bundle: &Path, tensors: &[(&str, &Tensor)]) {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let arrays = tensors.iter().map(|(name, tensor)| (*name, tensor.view()));
+    kerf_runtime::source::npz::write(arrays, &mut bytes).unwrap();
+    let bytes = bytes.into_inner();
+    std::fs::write(bundle.join("self-test.npz"), &bytes).unwrap();
+    let path = bundle.join("manifest.json");
+    let mut manifest = kerf_wire::Manifest::parse(&std::fs::read(&path).unwrap()).unwrap();
+    manifest.self_test = Some(kerf_wire::manifest::SelfTest {
+        file: "self-test.npz".into(),
+        sha256: kerf_runtime::bundle::digest(&bytes),
+        bytes: bytes.len() as u64,
+        tolerance: 1e-4,
+    });
+    std::fs::write(path, manifest.to_json().unwrap()).unwrap();
+}
+
+#[test]
+fn a_backend_that_fails_the_bundles_self_test_never_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = dir.path().join("bundle");
+    succeed(kerf().arg("split").arg(model("lenet5")).arg("-o").arg(&bundle));
+    let file = fixture("models/lenet5.npz");
+    let known = arrays(&file);
+    let of = |name: &str| known.iter().find(|(n, _)| n == name).unwrap().1.clone();
+    let (input, right) = (of("in_0"), of("out_0"));
+    let once = || {
+        let mut once = kerf_stage();
+        once.args(["-q", "once", "--bundle"])
+            .arg(&bundle)
+            .arg("--input")
+            .arg(&file);
+        once
+    };
+    with_self_test(&bundle, &[("input", &input), ("logits", &right)]);
+    succeed(&mut once());
+    let mut wrong = right.clone();
+    wrong.as_slice_mut::<f32>()[3] += 0.1;
+    with_self_test(&bundle, &[("input", &input), ("logits", &wrong)]);
+    assert!(fail(&mut once(), 32).contains("logits"));
+    with_self_test(&bundle, &[("logits", &right)]);
+    fail(&mut once(), 20);
+}
