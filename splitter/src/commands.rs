@@ -12,6 +12,7 @@ pub mod graph;
 mod image;
 pub mod layers;
 pub mod manual;
+pub mod oscar;
 pub mod plan;
 pub mod plot;
 pub mod predict;
@@ -50,6 +51,8 @@ pub enum Command {
     Demo(demo::Args),
     /// List every value of a model: operator, shape, bytes, parameters, MACs, and whether a cut there is legal.
     Layers(layers::Args),
+    /// Services, inputs, jobs and logs of an OSCAR cluster.
+    Oscar(oscar::Args),
     /// Show what a bundle or a model holds.
     Show(show::Args),
     /// Split a model into parts at values, and write the bundle that stages run.
@@ -85,6 +88,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Codec(args) => codec::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Layers(args) => layers::run(&args),
+        Command::Oscar(args) => oscar::run(args),
         Command::Show(args) => show::run(&args),
         Command::Split(args) => split::run(&args),
         Command::Graph(args) => graph::run(&args),

@@ -14,6 +14,7 @@ pub mod exit;
 pub mod graph;
 pub mod limits;
 pub mod onnx;
+pub mod oscar;
 pub mod page;
 pub mod plan;
 pub mod plot;

@@ -16,6 +16,7 @@ pub mod hostile;
 pub mod http;
 pub mod judge;
 pub mod mosquitto;
+pub mod oscar_stub;
 pub mod pages;
 pub mod process;
 pub mod proxy;
@@ -110,4 +111,31 @@ pub fn fail(command: &mut Command, code: i32) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{command:?} said:\n{stderr}");
     stderr
+}
+
+/// Locks, whatever a panicking test left behind.
+pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A bundle of a fixture, cut once in the middle of its legal values, made by `kerf` itself below `folder`.
+pub fn bundle_of(name: &str, folder: &Path) -> PathBuf {
+    let bundle = folder.join("bundle");
+    let layers = succeed(kerf().args(["layers", "--json"]).arg(model(name)));
+    let layers: serde_json::Value = serde_json::from_str(&layers).expect("JSON");
+    let values = layers["values"].as_array().expect("values");
+    let legal: Vec<&str> = values
+        .iter()
+        .filter(|value| value["legal"] == true)
+        .filter_map(|value| value["name"].as_str())
+        .collect();
+    let at = legal.get(legal.len() / 2).expect("a legal cut");
+    succeed(
+        kerf()
+            .arg("split")
+            .arg(model(name))
+            .args(["--at", at, "-o"])
+            .arg(&bundle),
+    );
+    bundle
 }

@@ -1,0 +1,192 @@
+//! A job: MinIO's event, the supervisor's environment, the script, the output objects.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Cluster, JobRecord, now};
+
+/// What runs a job in its pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Supervisor {
+    /// The few lines below, by the facts.
+    StandIn,
+}
+
+/// MinIO's event for a new object: `Key` is plain, `s3.object.key` is query-escaped.
+pub(super) fn event(bucket: &str, key: &str, bytes: usize) -> Value {
+    let escaped: String = key
+        .bytes()
+        .map(|b| match b {
+            b' ' => "+".to_owned(),
+            b if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~') => char::from(b).to_string(),
+            b => format!("%{b:02X}"),
+        })
+        .collect();
+    json!({
+        "EventName": "s3:ObjectCreated:Put",
+        "Key": format!("{bucket}/{key}"),
+        "Records": [{
+            "eventVersion": "2.0",
+            "eventSource": "minio:s3",
+            "eventTime": now(),
+            "eventName": "s3:ObjectCreated:Put",
+            "s3": {
+                "bucket": {"name": bucket, "arn": format!("arn:aws:s3:::{bucket}")},
+                "object": {"key": escaped, "size": bytes, "sequencer": "1892EA64AFA3DA2A"},
+            },
+        }],
+    })
+}
+
+/// Starts a job for an event, as `/job/NAME` does; it runs on a thread of its own.
+pub(super) fn start(cluster: &Arc<Cluster>, service: &str, event: String) {
+    let number = cluster.state().jobs.len();
+    let name = format!("{service}-{number:08x}-0000-4000-8000-000000000000");
+    let record = JobRecord {
+        service: service.to_owned(),
+        status: "Pending",
+        created: now(),
+        finished: None,
+        log: String::new(),
+    };
+    cluster.state().jobs.insert(name.clone(), record);
+    let (shared, service) = (Arc::clone(cluster), service.to_owned());
+    let thread = std::thread::spawn(move || {
+        let Some(description) = shared.state().services.get(&service).cloned() else {
+            return;
+        };
+        let (log, _) = supervise(&shared, &description, &event);
+        if let Some(record) = shared.state().jobs.get_mut(&name) {
+            // Whatever the script's exit code was: the supervisor does not look at it.
+            record.status = "Succeeded";
+            record.finished = Some(now());
+            record.log = log;
+        }
+    });
+    cluster.state().running.push(thread);
+}
+
+/// What the supervisor does in its pod; gives the log and the output files.
+pub(super) fn supervise(cluster: &Cluster, service: &Value, event: &str) -> (String, Vec<(String, Vec<u8>)>) {
+    match cluster.options.supervisor {
+        Supervisor::StandIn => stand_in(cluster, service, event),
+    }
+}
+
+fn stand_in(cluster: &Cluster, service: &Value, event: &str) -> (String, Vec<(String, Vec<u8>)>) {
+    let (input, output) = (temporary(), temporary());
+    let mut shell = shell(cluster, service, input.path());
+    shell
+        .env("TMP_INPUT_DIR", input.path())
+        .env("TMP_OUTPUT_DIR", output.path());
+    let parsed: Value = serde_json::from_str(event).unwrap_or(Value::Null);
+    if let Some(record) = parsed.pointer("/Records/0") {
+        let text = |pointer: &str| record.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let bucket = text("/s3/bucket/name");
+        let key = unescaped(text("/s3/object/key"));
+        let file = input.path().join(key.rsplit('/').next().unwrap_or_default());
+        let body = cluster.options.store.read(bucket, &key).expect("the event's object");
+        std::fs::write(&file, body).expect("writes the input");
+        shell
+            .env("INPUT_FILE_PATH", file)
+            .env("STORAGE_OBJECT_KEY", &key)
+            .env("EVENT_TIME", text("/eventTime"))
+            .env("EVENT", event);
+    } else {
+        let file = input.path().join("event-file");
+        let decoded = super::routes::decode(event.trim()).unwrap_or_else(|| event.as_bytes().to_vec());
+        std::fs::write(&file, decoded).expect("writes the input");
+        shell.env("INPUT_FILE_PATH", file);
+    }
+    let ran = shell.output().expect("/bin/sh runs");
+    let log = [ran.stdout, ran.stderr].concat();
+    let files = files(output.path());
+    if parsed.pointer("/Records/0").is_some() {
+        upload(cluster, service, &files);
+    }
+    (String::from_utf8_lossy(&log).into_owned(), files)
+}
+
+/// `/bin/sh script.sh` in the container's environment and no other.
+fn shell(cluster: &Cluster, service: &Value, folder: &Path) -> Command {
+    let script = folder.join("script.sh");
+    let text = service.get("script").and_then(Value::as_str).unwrap_or_default();
+    std::fs::write(&script, text).expect("writes the script");
+    let mut shell = Command::new("/bin/sh");
+    shell.arg(script).env_clear().stdin(Stdio::null());
+    shell.env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    shell.envs(cluster.options.container.iter().map(|(n, v)| (n, v)));
+    let variables = service.pointer("/environment/variables").and_then(Value::as_object);
+    for (name, value) in variables.into_iter().flatten() {
+        shell.env(name, value.as_str().unwrap_or_default());
+    }
+    let name = service.get("name").and_then(Value::as_str).unwrap_or_default();
+    shell.env("OSCAR_SERVICE_NAME", name).env("JOB_UUID", "a-job");
+    shell
+}
+
+/// Everything in the output folder that matches prefix and suffix goes to every output.
+fn upload(cluster: &Cluster, service: &Value, files: &[(String, Vec<u8>)]) {
+    for output in service.get("output").and_then(Value::as_array).into_iter().flatten() {
+        let path = output.get("path").and_then(Value::as_str).unwrap_or_default();
+        let (bucket, folder) = path.split_once('/').unwrap_or((path, ""));
+        for (name, body) in files {
+            let listed = |key: &str, fits: &dyn Fn(&str) -> bool| {
+                let list: Vec<&str> = output
+                    .get(key)
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
+                list.is_empty() || list.into_iter().any(fits)
+            };
+            if listed("prefix", &|p| name.starts_with(p)) && listed("suffix", &|s| name.ends_with(s)) {
+                let key = format!("{folder}/{name}");
+                cluster
+                    .options
+                    .store
+                    .write(bucket, key.trim_start_matches('/'), body.clone());
+            }
+        }
+    }
+}
+
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder).expect("lists the outputs");
+    let mut files: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, std::fs::read(entry.path()).ok()?)))
+        .collect();
+    files.sort();
+    files
+}
+
+fn temporary() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+/// Undoes query escaping.
+pub(super) fn unescaped(text: &str) -> String {
+    let text = text.replace('+', " ");
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let hex = tail.get(..2).and_then(|h| std::str::from_utf8(h).ok());
+        let byte = hex.and_then(|h| u8::from_str_radix(h, 16).ok());
+        match (first, byte) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            _ => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
