@@ -6,6 +6,7 @@
 pub mod calibrate;
 mod chain;
 pub mod codec;
+pub mod cloud;
 pub mod demo;
 pub mod doctor;
 pub mod graph;
@@ -51,6 +52,8 @@ pub enum Command {
     Demo(demo::Args),
     /// List every value of a model: operator, shape, bytes, parameters, MACs, and whether a cut there is legal.
     Layers(layers::Args),
+    /// Container images, and descriptions for OSCAR and Kubernetes.
+    Cloud(cloud::Args),
     /// Services, inputs, jobs and logs of an OSCAR cluster.
     Oscar(oscar::Args),
     /// Show what a bundle or a model holds.
@@ -88,6 +91,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Codec(args) => codec::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Layers(args) => layers::run(&args),
+        Command::Cloud(args) => cloud::run(args),
         Command::Oscar(args) => oscar::run(args),
         Command::Show(args) => show::run(&args),
         Command::Split(args) => split::run(&args),

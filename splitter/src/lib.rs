@@ -5,6 +5,7 @@
 //! Start at [`onnx`].
 
 pub mod codec;
+pub mod cloud;
 pub mod commands;
 pub mod cut;
 pub mod demo;
