@@ -5,8 +5,8 @@
 
 pub mod calibrate;
 mod chain;
-pub mod codec;
 pub mod cloud;
+pub mod codec;
 pub mod demo;
 pub mod doctor;
 pub mod graph;

@@ -4,8 +4,8 @@
 //! Must not know, along that road: the runtime. Only `profile`, `verify` and the commands use it.
 //! Start at [`onnx`].
 
-pub mod codec;
 pub mod cloud;
+pub mod codec;
 pub mod commands;
 pub mod cut;
 pub mod demo;
