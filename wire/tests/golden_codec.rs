@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::similar_names,
+    clippy::cast_possible_truncation,
     reason = "a test says what failed by panicking"
 )]
 
