@@ -10,6 +10,7 @@ pub mod broker;
 pub mod bundle;
 pub mod config;
 pub mod exit;
+pub mod exits;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod limits;

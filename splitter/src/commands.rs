@@ -7,10 +7,14 @@ pub mod calibrate;
 mod chain;
 pub mod cloud;
 pub mod codec;
+mod data;
 pub mod demo;
 pub mod doctor;
+pub mod exits;
 pub mod graph;
 mod image;
+pub mod import;
+pub mod input;
 pub mod layers;
 pub mod manual;
 pub mod oscar;
@@ -18,6 +22,7 @@ pub mod plan;
 pub mod plot;
 pub mod predict;
 pub mod profile;
+pub mod quantize;
 pub mod show;
 pub mod split;
 mod table;
@@ -72,6 +77,14 @@ pub enum Command {
     Plot(plot::Args),
     /// Measure what a model costs on this machine.
     Profile(profile::Args),
+    /// Write a smaller model: int8 weights, int8 throughout, or fp16.
+    Quantize(Box<quantize::Args>),
+    /// Turn an image, or a folder of images as one batch, into the tensor that a model takes.
+    Input(Box<input::Args>),
+    /// Read what DNN ONNX Profiler left on disk: tables, results, logs, split folders.
+    Import(import::Args),
+    /// Print exit rate against accuracy of an early exit, and fit its threshold.
+    Exits(Box<exits::Args>),
     /// Say what this machine can do, what is missing, and the command that gets it.
     Doctor(doctor::Args),
     /// Print shell completions.
@@ -101,6 +114,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Predict(args) => predict::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Profile(args) => profile::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
+        Command::Input(args) => input::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Exits(args) => exits::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),

@@ -25,3 +25,7 @@ pub const MAX_ANALYSIS: std::time::Duration = std::time::Duration::from_secs(30)
 pub const MAX_DIMENSION_BYTES: usize = 200;
 /// Longest single-file part, bytes: protobuf readers stop at 2 GiB.
 pub const MAX_SELF_CONTAINED_BYTES: u64 = 1 << 30;
+/// Most files of a folder of data: calibration, exits, batches.
+pub const MAX_DATA_FILES: usize = 1_000_000;
+/// Longest file of the reference tool that is read, bytes.
+pub const MAX_IMPORTED_BYTES: u64 = 256 << 20;

@@ -12,6 +12,7 @@ mod scan;
 mod scan_tensor;
 mod schema;
 mod source;
+mod whole;
 
 #[allow(clippy::all, clippy::pedantic, missing_docs, unreachable_pub, reason = "generated")]
 #[rustfmt::skip]
@@ -21,3 +22,4 @@ pub use element::ElementType;
 pub use error::ReadError;
 pub use model::{Initialiser, Model, Stored};
 pub use source::{Source, Span};
+pub use whole::read_whole;

@@ -5,6 +5,7 @@
 //!
 //! Nodes that depend on no input are not drawn: they belong to the node that reads them and stand in its details.
 
+mod describe;
 mod dot;
 mod drawing;
 mod html;

@@ -5,12 +5,14 @@
 //! feeds [`Ranges`].
 //! Start at [`dynamic`], [`Static`] and [`half`]; each takes a decoded model with its weights inside.
 
+mod choice;
 mod consts;
 mod dynamic;
 mod edit;
 mod fold;
 mod half;
 mod integer;
+mod layer;
 mod limits;
 mod opset;
 mod plan;

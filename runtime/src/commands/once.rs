@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use kerf_runtime::exit::{Exit, Failure, OrExit};
+use kerf_runtime::exits;
 use kerf_runtime::result::Answer;
 use kerf_runtime::source::files::Files;
 use kerf_runtime::source::{Input, Source, concatenate};
@@ -61,8 +62,21 @@ impl Once {
             let place = Place::of(&ready);
             let leaving = ready.step.run(&input)?;
             log::debug!("event=run input={} run_us={}", input.label, leaving.run.as_micros());
+            let exit = exits::taken(&place.exits, place.part, &leaving.values);
+            if let Some((name, tensor)) = exit {
+                // The answer is here: nothing goes on to the next part.
+                log::info!("event=exit output={name} input={}", input.label);
+                let values = vec![(name, tensor)];
+                let leaving = Leaving {
+                    values,
+                    run: leaving.run,
+                };
+                print(&place, &answer, &input, &leaving, decode, Some(name))?;
+                number += 1;
+                continue;
+            }
             match &self.output {
-                None => print(&place, &answer, &input, &leaving, decode)?,
+                None => print(&place, &answer, &input, &leaving, decode, None)?,
                 Some(path) => {
                     let file = if several {
                         numbered(path, &input, number)?
@@ -85,6 +99,7 @@ struct Place {
     last: bool,
     warnings: Vec<String>,
     cut: Option<kerf_runtime::wire::manifest::Cut>,
+    exits: Vec<kerf_runtime::wire::manifest::Exit>,
 }
 
 impl Place {
@@ -97,6 +112,11 @@ impl Place {
             last: ready.is_last(),
             warnings: ready.step.warnings().to_vec(),
             cut: ready.bundle.as_ref().and_then(cut),
+            exits: ready
+                .bundle
+                .as_ref()
+                .map(|(bundle, _)| bundle.manifest().exits.clone())
+                .unwrap_or_default(),
         }
     }
 
@@ -147,7 +167,9 @@ fn print(
     input: &Input,
     leaving: &Leaving<'_>,
     decode: Duration,
+    exit: Option<&str>,
 ) -> Result<(), Failure> {
+    let answers = place.last || exit.is_some();
     let (top, outputs) = answer.answer(&leaving.values);
     let rows = leaving
         .values
@@ -158,9 +180,9 @@ fn print(
     let result = InferenceResult {
         frame: input.label.clone(),
         model: place.model,
-        top: if place.last { top } else { Vec::new() },
+        top: if answers { top } else { Vec::new() },
         outputs,
-        exit: None,
+        exit: exit.map(str::to_owned),
         hops: vec![HopTimes {
             part: u8::try_from(place.part).unwrap_or(u8::MAX),
             backend: place.backend.clone(),
@@ -171,7 +193,7 @@ fn print(
         warnings: place.warnings.clone(),
         error: None,
     };
-    if rows.len() < 2 || rows.len() != labels.len() || !place.last {
+    if rows.len() < 2 || rows.len() != labels.len() || !answers {
         return line(&result);
     }
     // A batch of named inputs: one line each, without the tensors of all.

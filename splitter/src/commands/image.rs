@@ -58,26 +58,36 @@ impl ImageArgs {
         if self.is_empty() {
             return Ok(None);
         }
+        self.for_images(graph).map(Some)
+    }
+
+    /// The settings for this model where images are at hand: what was not given is taken from the model's input.
+    ///
+    /// # Errors
+    /// As [`ImageArgs::settings`].
+    pub fn for_images(&self, graph: &Graph) -> Result<Preprocess, Failure> {
         if let Some(file) = &self.preprocess {
-            return read(file).map(Some);
+            return read(file);
         }
         let input = graph.inputs().first().map(|id| graph.value(*id));
         let Some(input) = input else {
             return Err(Failure::usage("the model has no input that an image could become"));
         };
-        let shape = ImageShape::of(input.shape.as_deref(), self.axes);
-        let (size, colour, layout) = match (shape, self.axes) {
-            (Some(shape), _) => (self.size.or(shape.size), shape.colour, shape.layout),
-            (None, Some(layout)) => (self.size, Colour::Rgb, layout),
-            (None, None) => {
-                let name = &input.name;
-                return Err(Failure::usage(format!(
-                    "input {name:?} is no image: give --axes and --size"
-                )));
-            }
-        };
+        let shape = ImageShape::of(input.shape.as_deref(), self.axes).or(self.axes.map(|layout| ImageShape {
+            size: None,
+            colour: Colour::Rgb,
+            layout,
+        }));
+        let name = &input.name;
+        let shape =
+            shape.ok_or_else(|| Failure::usage(format!("input {name:?} is no image: give --axes and --size")))?;
+        self.filled(name, &shape)
+    }
+
+    fn filled(&self, input: &str, shape: &ImageShape) -> Result<Preprocess, Failure> {
+        let size = self.size.or(shape.size);
         let (width, height) =
-            size.ok_or_else(|| Failure::usage(format!("input {:?} has no fixed size: give --size WxH", input.name)))?;
+            size.ok_or_else(|| Failure::usage(format!("input {input:?} has no fixed size: give --size WxH")))?;
         let or_one = |numbers: &Vec<f32>, otherwise: f32| {
             if numbers.is_empty() {
                 vec![otherwise]
@@ -85,17 +95,36 @@ impl ImageArgs {
                 numbers.clone()
             }
         };
-        Ok(Some(Preprocess {
-            input: input.name.clone(),
-            colour: self.colour.unwrap_or(colour),
+        Ok(Preprocess {
+            input: input.to_owned(),
+            colour: self.colour.unwrap_or(shape.colour),
             resize: self.resize.unwrap_or(Resize::Bilinear),
             crop: self.crop.unwrap_or(Crop::Stretch),
             width,
             height,
             mean: or_one(&self.mean, 0.0),
             scale: or_one(&self.scale, 1.0),
-            layout,
-        }))
+            layout: shape.layout,
+        })
+    }
+
+    /// The settings for no model in particular: the size must be given, colours are rgb and the layout nchw unless said.
+    ///
+    /// # Errors
+    /// When the file does not read, or the size is missing.
+    pub fn alone(&self) -> Result<Preprocess, Failure> {
+        if let Some(file) = &self.preprocess {
+            return read(file);
+        }
+        if self.size.is_none() {
+            return Err(Failure::usage("without a model give --size WxH"));
+        }
+        let shape = ImageShape {
+            size: None,
+            colour: Colour::Rgb,
+            layout: self.axes.unwrap_or(Layout::Nchw),
+        };
+        self.filled("input", &shape)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use kerf_wire::manifest::Axis;
 use serde::Serialize;
 
-use super::limits::{MAX_DRAWN_NODES, MAX_LISTED_CONSTANTS};
+use super::describe::{constants, describe};
+use super::limits::MAX_DRAWN_NODES;
 use crate::cut::{Cut, Cutter};
-use crate::graph::{Graph, Kind, Node, NodeId, Origin, Value, ValueId};
+use crate::graph::{Graph, Node, NodeId, Value};
 
 /// A model, or the parts of a bundle, ready to be laid out. Serialised, it is the page's data.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -288,54 +288,4 @@ impl Shape {
     pub fn is_end(&self) -> bool {
         self.reads.is_empty() && self.op == "input" || self.makes.is_empty() && self.op == "output"
     }
-}
-
-/// `f32 [1, 3, 224, 224]`, as far as it is known.
-fn describe(value: &Value) -> String {
-    let kind = match value.kind {
-        Kind::Tensor(element) => element.to_string(),
-        Kind::Other(kind) => kind.to_owned(),
-        Kind::Unknown => "?".to_owned(),
-    };
-    let axis = |axis: &Axis| match axis {
-        Axis::Fixed(n) => n.to_string(),
-        Axis::Symbol(name) => name.clone(),
-    };
-    let shape = value.shape.as_ref().map_or_else(
-        || "[…]".to_owned(),
-        |axes| format!("[{}]", axes.iter().map(axis).collect::<Vec<_>>().join(", ")),
-    );
-    format!("{kind} {shape}")
-}
-
-/// What a node reads that depends on no input: initialisers, and constant nodes back to their roots. A constant node
-/// that several nodes read stands with the first.
-fn constants(graph: &Graph, node: &Node, owned: &mut [bool]) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut more = 0_usize;
-    let mut waiting: Vec<ValueId> = node.needs().collect();
-    while let Some(id) = waiting.pop() {
-        let value = graph.value(id);
-        let text = match value.origin {
-            Origin::Initialiser(_) | Origin::Sparse(_) => format!("{} {}", value.name, describe(value)),
-            Origin::Node(maker) if value.is_constant => {
-                let Some(first_time) = owned.get_mut(maker.index()).filter(|seen| !**seen) else {
-                    continue;
-                };
-                *first_time = true;
-                waiting.extend(graph.node(maker).needs());
-                format!("{} → {} {}", graph.node(maker).op, value.name, describe(value))
-            }
-            _ => continue,
-        };
-        if found.len() < MAX_LISTED_CONSTANTS {
-            found.push(text);
-        } else {
-            more += 1;
-        }
-    }
-    if more > 0 {
-        found.push(format!("… and {more} more"));
-    }
-    found
 }

@@ -66,7 +66,10 @@ pub(super) fn rewrite(plan: Static, ranges: &Ranges) -> Result<ModelProto, Quant
         .map(|i| i.name())
         .filter(|i| activations.contains(*i))
     {
-        affines.insert(input.to_owned(), own(input)?);
+        // All of it: an image's 256 steps are then the integers' own, where its extremes were seen.
+        let range = ranges.range(input, 100.0)?;
+        let affine = Affine::covering(range, options.activations, options.symmetric);
+        affines.insert(input.to_owned(), affine);
     }
     for (place, node) in graph.node.iter().enumerate() {
         let same = targets.get(&place) == Some(&Role::SameScale);
