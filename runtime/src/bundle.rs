@@ -230,7 +230,7 @@ pub fn open_model(path: &Path) -> Result<Verified<Artifact>, BundleError> {
         signature: None,
     };
     if format == Format::Onnx {
-        let scan = guard::scan(&artifact.contents).map_err(|why| model_refused(&artifact, why))?;
+        let scan = guard::scan(&artifact.contents).map_err(|why| model_refused(&artifact, &why))?;
         let dir = path.parent().unwrap_or(Path::new("."));
         for name in scan.external_files {
             let path = dir.join(&name);
@@ -246,7 +246,7 @@ pub fn open_model(path: &Path) -> Result<Verified<Artifact>, BundleError> {
     check_and_seal(artifact)
 }
 
-fn model_refused(artifact: &Artifact, why: guard::GuardError) -> BundleError {
+fn model_refused(artifact: &Artifact, why: &guard::GuardError) -> BundleError {
     BundleError::Model {
         path: artifact.path.clone(),
         why: why.to_string(),
@@ -256,8 +256,8 @@ fn model_refused(artifact: &Artifact, why: guard::GuardError) -> BundleError {
 /// The last check before an engine may see an artifact.
 fn check_and_seal(artifact: Artifact) -> Result<Verified<Artifact>, BundleError> {
     if artifact.format == Format::Onnx {
-        let scan = guard::scan(&artifact.contents).map_err(|why| model_refused(&artifact, why))?;
-        guard::check_external(&scan, &artifact.companions).map_err(|why| model_refused(&artifact, why))?;
+        let scan = guard::scan(&artifact.contents).map_err(|why| model_refused(&artifact, &why))?;
+        guard::check_external(&scan, &artifact.companions).map_err(|why| model_refused(&artifact, &why))?;
     }
     Ok(Verified::new(artifact))
 }

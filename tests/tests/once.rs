@@ -305,3 +305,37 @@ fn a_backend_that_fails_the_bundles_self_test_never_answers() {
     with_self_test(&bundle, &[("logits", &right)]);
     fail(&mut once(), 20);
 }
+
+#[test]
+fn the_form_that_is_prepared_offline_answers_as_the_model() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["lenet5", "resnet8_digits", "mobilenet_v2_tiny_digits"] {
+        let bundle = dir.path().join(name);
+        succeed(kerf().arg("split").arg(model(name)).arg("-o").arg(&bundle));
+        let whole = kerf_runtime::bundle::open_model(&model(name)).unwrap();
+        let prepared = kerf_runtime::backend::tract::to_nnef(&whole).unwrap();
+        std::fs::write(bundle.join("part-0.nnef.tar"), &prepared).unwrap();
+        let path = bundle.join("manifest.json");
+        let mut manifest = kerf_wire::Manifest::parse(&std::fs::read(&path).unwrap()).unwrap();
+        // Only this form is left: what answers is what was prepared.
+        manifest.parts[0].artifacts = vec![kerf_wire::manifest::Artifact {
+            file: "part-0.nnef.tar".into(),
+            format: kerf_wire::manifest::Format::TractNnef,
+            sha256: kerf_runtime::bundle::digest(&prepared),
+            bytes: prepared.len() as u64,
+            companions: Vec::new(),
+            compiled_for: None,
+        }];
+        std::fs::write(path, manifest.to_json().unwrap()).unwrap();
+        let (known, output) = (
+            fixture(&format!("models/{name}.npz")),
+            dir.path().join(format!("{name}.npz")),
+        );
+        let mut once = kerf_stage();
+        once.args(["-q", "once", "--bundle"]).arg(&bundle);
+        succeed(once.arg("--input").arg(&known).arg("--output").arg(&output));
+        let expected = arrays(&known).into_iter().find(|(n, _)| n == "out_0").unwrap().1;
+        let relative = difference(&arrays(&output)[0].1, &expected);
+        assert!(relative <= 1e-4, "{name}: {relative:e}");
+    }
+}

@@ -59,6 +59,15 @@ impl Backend for Tract {
     }
 }
 
+/// An artifact in the form that tract loads soonest: decluttered offline, as NNEF in a tar.
+///
+/// # Errors
+/// When tract does not read the artifact, or cannot write one of its operators as NNEF.
+pub fn to_nnef(artifact: &Verified<Artifact>) -> Result<Vec<u8>, BackendError> {
+    let loaded = model::load(artifact)?;
+    loaded.to_nnef().map_err(|error| refused(artifact, &error))
+}
+
 fn refuse_options(options: &LoadOptions) -> Result<(), BackendError> {
     let no = |option: String| Err(BackendError::Option { backend: NAME, option });
     match options {
@@ -157,6 +166,7 @@ impl TractSession {
     }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "for `Iterator::all`")]
 fn is_fixed(dim: &Dim) -> bool {
     matches!(dim, Dim::Fixed(_))
 }

@@ -1,6 +1,10 @@
 //! Tensors in and out of tract: one copy each way.
 
 use kerf_wire::{DType, TensorRef};
+#[allow(
+    clippy::wildcard_imports,
+    reason = "tract's own prelude: its macros expand to these names"
+)]
 use tract_core::internal::*;
 
 use crate::tensor::Tensor as Ours;
@@ -77,7 +81,7 @@ pub(super) fn read(result: &Tensor, output: &mut Ours) -> TractResult<()> {
     let datum = result.datum_type();
     if datum == DatumType::TDim {
         // Shape arithmetic leaves symbols that are numbers by now.
-        return read(&result.cast_to::<i64>()?.into_owned(), output);
+        return read(&*result.cast_to::<i64>()?, output);
     }
     let dtype = dtype(datum).with_context(|| format!("an output is of type {datum:?}, which cannot travel"))?;
     let mut dims = kerf_wire::Shape::new();

@@ -7,6 +7,10 @@ use std::sync::Arc;
 use kerf_wire::manifest::Format;
 use kerf_wire::{Dim, Shape, TensorSpec};
 use prost::Message as _;
+#[allow(
+    clippy::wildcard_imports,
+    reason = "tract's own prelude: its macros expand to these names"
+)]
 use tract_core::internal::*;
 use tract_onnx::data_resolver::ModelDataResolver;
 use tract_onnx::pb;
@@ -89,9 +93,9 @@ fn own_signature(graph: &pb::GraphProto) -> TractResult<Signature> {
 
 fn spec(value: &pb::ValueInfoProto) -> TractResult<TensorSpec> {
     let name = &value.name;
-    let tensor = match value.r#type.as_ref().and_then(|t| t.value.as_ref()) {
-        Some(pb::type_proto::Value::TensorType(tensor)) => tensor,
-        None => bail!("value {name:?} is no tensor"),
+    let value = value.r#type.as_ref().and_then(|t| t.value.as_ref());
+    let Some(pb::type_proto::Value::TensorType(tensor)) = value else {
+        bail!("value {name:?} is no tensor");
     };
     let datum: DatumType = pb::tensor_proto::DataType::try_from(tensor.elem_type)
         .map_err(|_| format_err!("value {name:?} has unknown type {}", tensor.elem_type))?
@@ -131,6 +135,15 @@ fn nnef() -> tract_nnef::framework::Nnef {
 }
 
 impl Loaded {
+    /// The NNEF form of it as a tar, decluttered, the same bytes for the same model.
+    pub(super) fn to_nnef(self) -> TractResult<Vec<u8>> {
+        let model = match self.graph {
+            Graph::Typed(model) => *model,
+            Graph::Inferred(model) => model.into_typed()?.into_decluttered()?,
+        };
+        nnef().write_to_tar_with_config(&model, Vec::new(), false, true)
+    }
+
     /// The typed model for these input shapes.
     pub(super) fn into_concrete(self, shapes: &[Shape]) -> TractResult<TypedModel> {
         match self.graph {

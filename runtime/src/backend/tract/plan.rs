@@ -4,6 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kerf_wire::{Shape, TensorRef};
+#[allow(
+    clippy::wildcard_imports,
+    reason = "tract's own prelude: its macros expand to these names"
+)]
 use tract_core::internal::*;
 
 use super::convert;

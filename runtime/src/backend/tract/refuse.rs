@@ -2,6 +2,10 @@
 
 use std::collections::HashSet;
 
+#[allow(
+    clippy::wildcard_imports,
+    reason = "tract's own prelude: its macros expand to these names"
+)]
 use tract_core::internal::*;
 use tract_onnx::Onnx;
 use tract_onnx::pb::{self, GraphProto, NodeProto};
