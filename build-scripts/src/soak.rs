@@ -6,8 +6,15 @@ use anyhow::Result;
 
 use crate::measure::{Choice, Measure};
 
+mod faults;
+
 /// Every soak, in the order in which they run.
-const ALL: &[Measure] = &[];
+const ALL: &[Measure] = &[
+    faults::BROKER_KILL,
+    faults::POWER_CUT,
+    faults::DUPLICATES,
+    faults::FLAPS,
+];
 
 /// Runs the fault tests at full length with release programs; takes minutes to hours.
 #[derive(clap::Args)]

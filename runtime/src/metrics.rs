@@ -3,9 +3,13 @@
 //! Owns: counters and histograms, and their OpenMetrics text. Must not know: who counts, who asks.
 //! Plain atomics: a board without the feature `http` still has them in its status message.
 
+mod serve;
+
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+pub use serve::serve;
 
 /// Upper bounds of a histogram's buckets, seconds.
 const BUCKETS_S: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 10.0, 60.0];

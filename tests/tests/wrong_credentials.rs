@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use kerf_runtime::broker::mqtt::{Credentials, MqttBroker, MqttConfig, TlsConfig};
+use kerf_runtime::broker::mqtt::{Credentials, MqttBroker, MqttConfig};
 use kerf_runtime::broker::{Broker, BrokerError, Message};
 use kerf_tests::mosquitto::Mosquitto;
 use kerf_tests::{kerf_stage, succeed};
@@ -164,62 +164,69 @@ fn a_password_taken_away_while_running_is_told_as_such() {
     assert!(!told.to_string().contains("canary"), "{told}");
 }
 
-/// Certificates made by openssl: an authority, and a broker's certificate for this name and these days.
-fn certificates(folder: &Path, name: &str, days: &str) {
-    let openssl = |args: &[&str]| succeed(Command::new("openssl").current_dir(folder).args(args));
-    let ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-    let ca = [
-        "req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/CN=test",
-    ];
-    openssl(&[&ca[..], &ec[..]].concat());
-    let subject = format!("/CN={name}");
-    let request = [
-        "req",
-        "-keyout",
-        "broker.key",
-        "-out",
-        "broker.csr",
-        "-subj",
-        subject.as_str(),
-    ];
-    openssl(&[&request[..], &ec[..]].concat());
-    std::fs::write(folder.join("names"), format!("subjectAltName=DNS:{name}\n")).unwrap();
-    let sign = "x509 -req -in broker.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names -out broker.pem -days";
-    openssl(&sign.split(' ').chain([days]).collect::<Vec<_>>());
-}
+#[cfg(feature = "tls")]
+mod tls {
+    use super::*;
+    use kerf_runtime::broker::mqtt::TlsConfig;
 
-fn secured(name: &'static str, days: &'static str) -> (Mosquitto, MqttConfig) {
-    let broker = Mosquitto::start_with(move |folder, port| {
-        certificates(folder, name, days);
-        let file = |name: &str| folder.join(name).display().to_string();
-        let (ca, cert, key) = (file("ca.pem"), file("broker.pem"), file("broker.key"));
-        format!("listener {port} 127.0.0.1\nallow_anonymous true\ncafile {ca}\ncertfile {cert}\nkeyfile {key}\n")
-    });
-    let url = format!("mqtts://localhost:{}", broker.port());
-    let mut config = MqttConfig::new(url.parse().unwrap(), "device");
-    config.tls = TlsConfig {
-        ca: Some(std::fs::read(broker.folder().join("ca.pem")).unwrap()),
-        identity: None,
-    };
-    (broker, config)
-}
+    /// Certificates made by openssl: an authority, and a broker's certificate for this name and these days.
+    fn certificates(folder: &Path, name: &str, days: &str) {
+        let openssl = |args: &[&str]| succeed(Command::new("openssl").current_dir(folder).args(args));
+        let ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+        let ca = [
+            "req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/CN=test",
+        ];
+        openssl(&[&ca[..], &ec[..]].concat());
+        let subject = format!("/CN={name}");
+        let request = [
+            "req",
+            "-keyout",
+            "broker.key",
+            "-out",
+            "broker.csr",
+            "-subj",
+            subject.as_str(),
+        ];
+        openssl(&[&request[..], &ec[..]].concat());
+        std::fs::write(folder.join("names"), format!("subjectAltName=DNS:{name}\n")).unwrap();
+        let sign =
+            "x509 -req -in broker.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names -out broker.pem -days";
+        openssl(&sign.split(' ').chain([days]).collect::<Vec<_>>());
+    }
 
-#[test]
-fn a_brokers_certificate_must_be_valid_and_its_own() {
-    let (_right, config) = secured("localhost", "30");
-    let mut device = MqttBroker::connect(config).unwrap();
-    assert!(device.publish(&Message::new("kerf/a/status/0", "x"), SOON).unwrap());
-    for (name, days, word) in [("elsewhere", "30", "NotValidForName"), ("localhost", "0", "Expired")] {
-        let (_broker, config) = secured(name, days);
-        // A certificate of no days is over as soon as the clock's second is.
-        std::thread::sleep(Duration::from_millis(1100));
-        let begun = Instant::now();
-        let refused = MqttBroker::connect(config).expect_err("a wrong certificate was taken");
-        assert!(
-            matches!(refused, BrokerError::Unauthorised { .. }),
-            "{name}, {days} days: {refused}"
-        );
-        assert!(refused.to_string().contains(word), "{name}, {days} days: {refused}");
-        assert!(begun.elapsed() < SOON);
+    fn secured(name: &'static str, days: &'static str) -> (Mosquitto, MqttConfig) {
+        let broker = Mosquitto::start_with(move |folder, port| {
+            certificates(folder, name, days);
+            let file = |name: &str| folder.join(name).display().to_string();
+            let (ca, cert, key) = (file("ca.pem"), file("broker.pem"), file("broker.key"));
+            format!("listener {port} 127.0.0.1\nallow_anonymous true\ncafile {ca}\ncertfile {cert}\nkeyfile {key}\n")
+        });
+        let url = format!("mqtts://localhost:{}", broker.port());
+        let mut config = MqttConfig::new(url.parse().unwrap(), "device");
+        config.tls = TlsConfig {
+            ca: Some(std::fs::read(broker.folder().join("ca.pem")).unwrap()),
+            identity: None,
+        };
+        (broker, config)
+    }
+
+    #[test]
+    fn a_brokers_certificate_must_be_valid_and_its_own() {
+        let (_right, config) = secured("localhost", "30");
+        let mut device = MqttBroker::connect(config).unwrap();
+        assert!(device.publish(&Message::new("kerf/a/status/0", "x"), SOON).unwrap());
+        for (name, days, word) in [("elsewhere", "30", "NotValidForName"), ("localhost", "0", "Expired")] {
+            let (_broker, config) = secured(name, days);
+            // A certificate of no days is over as soon as the clock's second is.
+            std::thread::sleep(Duration::from_millis(1100));
+            let begun = Instant::now();
+            let refused = MqttBroker::connect(config).expect_err("a wrong certificate was taken");
+            assert!(
+                matches!(refused, BrokerError::Unauthorised { .. }),
+                "{name}, {days} days: {refused}"
+            );
+            assert!(refused.to_string().contains(word), "{name}, {days} days: {refused}");
+            assert!(begun.elapsed() < SOON);
+        }
     }
 }

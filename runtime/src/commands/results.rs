@@ -77,6 +77,7 @@ impl Results {
         for filter in &filters {
             broker.subscribe(filter)?;
         }
+        log::info!("event=ready filters={}", filters.join(","));
         let mut reader = Reader::new(Box::new(broker), links.topics.clone(), delivered);
         while self.count.is_none_or(|count| reader.counts().delivered < count) {
             reader.step(WAIT, sink.as_mut()).map_err(|why| match why {

@@ -76,6 +76,9 @@ pub(crate) struct Run {
     /// Do not wait for results, only for receipts; nothing is printed
     #[arg(long, env = "KERF_NO_RESULTS")]
     no_results: bool,
+    /// Serve the counters to Prometheus at /metrics on this address, e.g. 127.0.0.1:9464
+    #[arg(long, env = "KERF_METRICS", value_name = "ADDRESS")]
+    metrics: Option<std::net::SocketAddr>,
     #[command(flatten)]
     settings: Config,
 }
@@ -117,6 +120,11 @@ impl Run {
             step,
             metrics: Arc::default(),
         };
+        if let Some(listen) = self.metrics {
+            let address = kerf_runtime::metrics::serve(Arc::clone(&stage.metrics), listen);
+            let address = address.map_err(|why| Failure::usage(format!("metrics on {listen}: {why}")))?;
+            log::info!("event=metrics address={address}");
+        }
         match index {
             0 if parts == 1 => stage.solo(&self),
             0 => stage.head(&self),

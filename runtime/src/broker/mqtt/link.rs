@@ -24,6 +24,10 @@ use crate::broker::{Delivery, DeliveryToken, Message};
 pub(super) const PACKET_OVERHEAD_BYTES: usize = 1024;
 /// Requests that may wait in rumqttc: what waits there is lost with the connection.
 const CHANNEL_CAPACITY: usize = 1;
+/// Most deliveries that may wait to be taken.
+const MAX_WAITING: usize = 1024;
+/// Most bytes that may wait, in largest packets.
+const WAITING_PACKETS: usize = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// rumqttc takes no shorter keep-alive.
@@ -236,14 +240,19 @@ impl<'a> Connection<'a> {
             ));
         };
         let mut state = self.shared.lock();
-        // The broker keeps to our receive maximum at QoS 1; QoS 0 knows no bound, and no promise either.
-        let waiting_max = usize::from(self.config.receive_max) * 2;
-        if state.deliveries.len() >= waiting_max {
-            if publish.qos == QoS::AtMostOnce {
-                log::warn!("event=dropped what=qos0_message topic={topic} limit={waiting_max}");
-                return Ok(());
-            }
-            return Err(Fault::Unreachable("the broker ignores our receive maximum".to_owned()));
+        // A broker should keep to our receive maximum at QoS 1, and not all do; QoS 0 knows no bound, and no promise.
+        let waiting_bytes: usize = state.deliveries.iter().map(|d| d.message.payload.len()).sum();
+        let room_bytes = usize::try_from(self.config.packet_bytes_max).unwrap_or(usize::MAX);
+        let waiting = state.deliveries.len();
+        let full = waiting >= MAX_WAITING || waiting_bytes / WAITING_PACKETS >= room_bytes;
+        if full && publish.qos == QoS::AtMostOnce {
+            log::warn!("event=dropped what=qos0_message topic={topic} waiting={waiting}");
+            return Ok(());
+        }
+        if full {
+            return Err(Fault::Unreachable(format!(
+                "{waiting} deliveries wait, and the broker sends more than our receive maximum"
+            )));
         }
         let (response_topic, correlation) = publish.properties.map_or((None, None), |p| {
             (p.response_topic, p.correlation_data.map(|c| c.to_vec()))

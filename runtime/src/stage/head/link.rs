@@ -27,6 +27,8 @@ const SLOT_WAIT: Duration = Duration::from_millis(20);
 const RETRY_WAIT: Duration = Duration::from_millis(500);
 /// How long to wait when nothing is due.
 const IDLE_WAIT: Duration = Duration::from_secs(60);
+/// Frames sent before receipts are looked at.
+const MAX_SENDS: usize = 16;
 /// Deliveries taken before sending goes on.
 const MAX_DELIVERIES: usize = 64;
 /// Sends of one frame by reference after which its object is put again.
@@ -180,7 +182,16 @@ impl<'a> Link<'a> {
             self.connections = connections;
             self.flights.resend_all(Instant::now());
         }
-        while let Some((sequence, frame)) = self.flights.due(Instant::now()) {
+        for _ in 0..MAX_SENDS {
+            let Some((sequence, frame)) = self.flights.due(Instant::now()) else {
+                let due = self.flights.next_due();
+                let wait = due.map_or(IDLE_WAIT, |due| due.saturating_duration_since(Instant::now()));
+                return if self.group.is_empty() {
+                    wait
+                } else {
+                    wait.min(RETRY_WAIT)
+                };
+            };
             match self.send_one(sequence, &frame) {
                 Ok(true) => {}
                 Ok(false) => return Duration::ZERO,
@@ -190,18 +201,12 @@ impl<'a> Link<'a> {
                     return RETRY_WAIT;
                 }
             }
-            if !self.group.is_empty() || !self.reader.is_empty() {
+            if !self.reader.is_empty() {
                 // Frames wait to be accepted: a long backlog must not hold them.
-                return Duration::ZERO;
+                break;
             }
         }
-        let due = self.flights.next_due();
-        let wait = due.map_or(IDLE_WAIT, |due| due.saturating_duration_since(Instant::now()));
-        if self.group.is_empty() {
-            wait
-        } else {
-            wait.min(RETRY_WAIT)
-        }
+        Duration::ZERO
     }
 
     /// Sends one frame; false when the broker has no room for it now.

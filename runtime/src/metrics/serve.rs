@@ -1,0 +1,82 @@
+//! The metrics on a local port, for Prometheus: one answer to whatever is asked.
+//!
+//! Owns: one listening socket. Must not know: what is counted.
+//! One connection at a time, each with a deadline and a bound: it is for the machine itself, not for the world.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Metrics;
+
+/// How long one client may take.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// Most bytes of a request that are read.
+const MAX_REQUEST_BYTES: usize = 8 * 1024;
+
+/// Serves until the process ends; gives the address, which names the port where 0 was asked for.
+///
+/// # Errors
+/// When it cannot listen there.
+pub fn serve(metrics: Arc<Metrics>, listen: SocketAddr) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind(listen)?;
+    let address = listener.local_addr()?;
+    let serve = move || {
+        for stream in listener.incoming().flatten() {
+            if let Err(why) = answer(stream, &metrics) {
+                log::debug!("event=metrics_not_answered why={:?}", why.to_string());
+            }
+        }
+    };
+    std::thread::Builder::new().name("metrics".to_owned()).spawn(serve)?;
+    Ok(address)
+}
+
+fn answer(mut stream: TcpStream, metrics: &Metrics) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.set_write_timeout(Some(DEADLINE))?;
+    let mut request = [0; MAX_REQUEST_BYTES];
+    let read = stream.read(&mut request)?;
+    let request = request.get(..read).unwrap_or_default();
+    let (status, body) = if request.starts_with(b"GET /metrics") {
+        ("200 OK", metrics.text() + "# EOF\n")
+    } else {
+        ("404 Not Found", "only GET /metrics is here\n".to_owned())
+    };
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )?;
+    stream.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests say what failed by panicking")]
+    use super::*;
+
+    fn ask(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn prometheus_gets_the_counters_and_nobody_anything_else() {
+        let metrics = Arc::new(Metrics::default());
+        metrics.sent.add(7);
+        let address = serve(Arc::clone(&metrics), "127.0.0.1:0".parse().unwrap()).unwrap();
+        let answer = ask(address, "/metrics");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(
+            answer.contains("\nkerf_frames_sent_total 7\n") && answer.ends_with("# EOF\n"),
+            "{answer}"
+        );
+        assert!(ask(address, "/etc/passwd").starts_with("HTTP/1.1 404"));
+    }
+}
