@@ -10,11 +10,14 @@
 mod baseline;
 mod data;
 mod fit;
+mod rows;
 mod table;
+mod tally;
 mod trial;
 
 pub use baseline::{jpeg, uniform};
 pub use data::{Data, DataArgs, Labelled};
 pub use fit::{BASE_STEP, Fitted, codecs, fit};
 pub use table::{Blocks, SENSITIVITY, table};
-pub use trial::{Passed, Sample, Score, Trial, TrialError, best_class};
+pub use tally::{Score, best_class};
+pub use trial::{Passed, Sample, Trial, TrialError};

@@ -12,9 +12,11 @@ use crate::limits::MAX_TENSORS;
 use crate::tensor::DType;
 
 mod check;
+mod exits;
 mod preprocess;
 
 pub use check::ManifestError;
+pub use exits::{Exit, ExitMeasure, ExitPolicy};
 pub use preprocess::{Colour, Crop, Layout, Preprocess, Resize};
 
 /// The manifest format that this program writes and reads.
@@ -202,41 +204,6 @@ pub struct SelfTest {
     pub bytes: u64,
     /// Largest max|a−b| / max|b| that passes.
     pub tolerance: f64,
-}
-
-/// A graph output at which a stage may answer by itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Exit {
-    /// The graph output.
-    pub output: String,
-    /// The part that makes it.
-    pub part: u8,
-    /// When the stage answers here; never, where it is missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<ExitPolicy>,
-}
-
-/// When an exit answers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExitPolicy {
-    /// What is compared with the threshold.
-    pub measure: ExitMeasure,
-    /// Answers when max-prob or margin is at least this, or entropy (nat) at most this.
-    pub threshold: f64,
-}
-
-/// How sure an exit is, from the softmax of its logits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ExitMeasure {
-    /// The largest probability.
-    MaxProb,
-    /// Entropy in nat.
-    Entropy,
-    /// The largest probability less the second.
-    Margin,
 }
 
 /// One comparison of the parts with the whole.

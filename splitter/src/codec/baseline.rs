@@ -8,7 +8,8 @@ use kerf_runtime::tensor::Tensor;
 use kerf_wire::DType;
 use kerf_wire::manifest::{Layout, Preprocess};
 
-use super::trial::{Passed, Score, Trial, TrialError};
+use super::tally::Score;
+use super::trial::{Passed, Trial, TrialError};
 
 /// Every crossing float rounded to multiples of `step` standard deviations of all samples, priced at the entropy of what
 /// comes out over all samples: no coder can be shorter without knowing more than one table.

@@ -4,7 +4,8 @@ use kerf_wire::DType;
 use kerf_wire::codec::Codec;
 
 use super::table::{Blocks, table};
-use super::trial::{Score, Trial, TrialError};
+use super::tally::Score;
+use super::trial::{Trial, TrialError};
 
 /// The finest and the coarsest step that is tried, in quarter octaves about [`BASE_STEP`].
 const FINEST: i8 = -24;

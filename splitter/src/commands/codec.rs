@@ -2,6 +2,7 @@
 
 pub mod fit;
 mod plot;
+mod report;
 pub mod survey;
 
 use indicatif::{ProgressBar, ProgressStyle};

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Packer, rans};
+use super::{Packer, planes};
 use crate::error::WireError;
 
 /// Appends the packed codes to `out`; `shuffled` and `words` are working memory.
@@ -26,9 +26,9 @@ pub(super) fn pack(
         Packer::Lz4 => lz4(shuffle(width, codes, shuffled), out),
         Packer::Zstd => zstd(shuffle(width, codes, shuffled), out),
         Packer::Rans => {
-            let planes = shuffle(width, codes, shuffled);
-            for plane in planes.chunks_exact((codes.len() / width).max(1)) {
-                rans::pack(plane, words, out)?;
+            let bytes = shuffle(width, codes, shuffled);
+            for plane in bytes.chunks_exact((codes.len() / width).max(1)) {
+                planes::pack(plane, words, out)?;
             }
             Ok(())
         }
@@ -55,11 +55,11 @@ pub(super) fn unpack(
         Packer::Bitmap => unpack_bitmap(width, payload, codes),
         Packer::Lz4 => through(width, shuffled, codes, |planes| un_lz4(payload, planes)),
         Packer::Zstd => through(width, shuffled, codes, |planes| un_zstd(payload, planes)),
-        Packer::Rans => through(width, shuffled, codes, |planes| {
+        Packer::Rans => through(width, shuffled, codes, |bytes| {
             let mut rest = payload;
-            let elements = (planes.len() / width).max(1);
-            for plane in planes.chunks_exact_mut(elements) {
-                rest = rans::unpack(rest, plane)?;
+            let elements = (bytes.len() / width).max(1);
+            for plane in bytes.chunks_exact_mut(elements) {
+                rest = planes::unpack(rest, plane)?;
             }
             if rest.is_empty() {
                 Ok(())
