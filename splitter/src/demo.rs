@@ -58,7 +58,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let example = Example::find(options)?;
     let (model, graph) = read_graph(&example.model, &Symbols::default())?;
     let (cut, why) = if options.at.is_empty() {
-        choose::choose(&graph)?
+        choose::choose(&example.model, &graph, &example.pictures)?
     } else {
         let cut = Cut::new(&graph, &find_values(&graph, &options.at)?)?;
         (cut, "it was named with --at".to_owned())

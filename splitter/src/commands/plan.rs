@@ -200,7 +200,8 @@ fn machines(
     Ok(machines)
 }
 
-fn machine(graph: &Graph, profile: &Profile, notes: &mut Vec<String>) -> Machine {
+/// A machine as its profile says.
+pub(crate) fn machine(graph: &Graph, profile: &Profile, notes: &mut Vec<String>) -> Machine {
     let attribution = attribute(graph, profile);
     if attribution.is_guess {
         notes.push(format!(

@@ -1,72 +1,94 @@
-//! Which cut the demo shows, and why.
+//! Which cut the demo shows, and why: the planner's best, on a quick profile of this machine.
 //!
-//! Owns: one rule that needs no measurement. Must not know: processes, files.
-//! For a decision from measured profiles and links there is `kerf plan`.
+//! Owns: the link and the cloud that are taken for granted, and the sentence about them. Must not know: processes, files
+//! other than the model's.
+//! The demo always cuts, to show that it works; where cutting would not pay the planner's verdict says so beside it.
 
-use crate::cut::{Cut, Cutter};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kerf_runtime::backend::LoadOptions;
+use kerf_runtime::measure;
+
+use crate::commands::plan::{faster, machine};
+use crate::cut::Cut;
 use crate::exit::{Exit, Failure};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, ValueId};
+use crate::plan::case::Link;
+use crate::plan::document::PlannedCut;
+use crate::plan::of_graph::{Photo, Pins, case_of};
+use crate::plan::{Goal, Plan, Question, plan};
+use crate::profile::{Job, profile_model};
 
-/// The head does at most this share of the work: a board is slower than a cloud.
-const HEAD_SHARE_MAX: f64 = 0.5;
-const MULTIPLY_ADDS: &str = "multiply-adds";
-const NODES: &str = "nodes";
+/// The link of the demo's verdict: a usual uplink.
+const UPLINK_KBIT_S: f64 = 8_000.0;
+/// Its time there and back.
+const RTT_MS: f64 = 20.0;
+/// The cloud of the demo's verdict, against this machine in the device's place.
+const CLOUD_SPEED: f64 = 10.0;
+/// A quick profile, not a good one: `kerf profile` takes its time.
+const QUICK: measure::Plan = measure::Plan {
+    warm_up: 2,
+    runs: 8,
+    most: Duration::from_secs(2),
+};
 
-/// A cut that may be taken.
-struct Candidate {
-    cut: Cut,
-    bytes: u64,
-    share: f64,
-}
-
-/// The smallest value at which the graph can be cut alone with at most half of its work before the cut.
+/// The planner's cut, and why that one.
 ///
 /// # Errors
-/// When the graph has none.
-pub(super) fn choose(graph: &Graph) -> Result<(Cut, String), Failure> {
-    let counted = graph.nodes().iter().all(|node| node.macs.is_some());
-    let unit = if counted { MULTIPLY_ADDS } else { NODES };
-    let candidates = candidates(graph, unit);
-    let count = candidates.len();
-    // The first of equals has the least work before it.
-    let best = candidates.into_iter().min_by_key(|candidate| candidate.bytes);
-    let best = best.ok_or_else(|| {
-        let share = HEAD_SHARE_MAX * 100.0;
-        Failure::new(
+/// When the model does not run here, or has no legal cut.
+pub(super) fn choose(model: &Path, graph: &Graph, pictures: &[PathBuf]) -> Result<(Cut, String), Failure> {
+    let plan = quick_plan(model, graph, photo_bytes(pictures))?;
+    let cuts: &[PlannedCut] = match (plan.cuts.as_slice(), &plan.best_cut) {
+        (_, Some(best)) => &best.cuts,
+        (cuts, None) => cuts,
+    };
+    let names = cuts.first().map_or(&[][..], |cut| cut.values.as_slice());
+    let made = |name: &String| {
+        graph
+            .find(name)
+            .filter(|value| graph.value(*value).producer().is_some())
+    };
+    let at: Vec<ValueId> = names.iter().filter_map(made).collect();
+    if at.is_empty() {
+        return Err(Failure::new(
             Exit::NoCut,
-            anyhow::anyhow!("no legal single cut with at most {share} % of the work before it"),
-        )
-    })?;
+            anyhow::anyhow!("this network has no legal cut"),
+        ));
+    }
     let why = format!(
-        "of the {count} values that can cross alone with at most half of the {unit} before them it is the smallest; the head \
-         has {:.0} %",
-        best.share * 100.0
+        "the planner's best cut for {} Mbit/s up, {RTT_MS} ms there and back and a cloud {CLOUD_SPEED} times as fast as this \
+         machine, which was profiled just now. Its verdict there: {}",
+        UPLINK_KBIT_S / 1e3,
+        plan.verdict.trim_end_matches('.')
     );
-    Ok((best.cut, why))
+    Ok((Cut::new(graph, &at)?, why))
 }
 
-/// Work before a cut, of all; 0 where the graph has none. A graph with a node whose multiply-adds are not known is measured
-/// in nodes instead, and the verdict says so.
-fn head_share(graph: &Graph, cut: &Cut, unit: &str) -> f64 {
-    let work = |node: NodeId| {
-        if unit == NODES {
-            1
-        } else {
-            graph.node(node).macs.unwrap_or(0)
-        }
+fn quick_plan(model: &Path, graph: &Graph, photo_bytes: u64) -> Result<Plan, Failure> {
+    let job = Job {
+        model,
+        backend: kerf_runtime::step::DEFAULT_BACKEND,
+        options: LoadOptions::default(),
+        plan: QUICK,
+        machine: "this machine".to_owned(),
+        watts: None,
     };
-    let total: u64 = graph.node_ids().map(work).sum();
-    let head: u64 = graph.node_ids().filter(|node| cut.is_head(*node)).map(work).sum();
-    if total == 0 { 0.0 } else { head as f64 / total as f64 }
+    let (profile, _) = profile_model(&job, |_, _| ())?;
+    let device = machine(graph, &profile, &mut Vec::new());
+    let cloud = faster(&device, CLOUD_SPEED);
+    let machines: Vec<_> = std::iter::once(device).chain(cloud).collect();
+    let photo = Photo {
+        bytes: photo_bytes,
+        read_ms: vec![0.0; machines.len()],
+    };
+    let link = Link::new(UPLINK_KBIT_S, RTT_MS);
+    let case = case_of(graph, &machines, &[link], Some(&photo), &Pins::default())?;
+    Ok(plan(&case, &Question::goal(Goal::Latency))?)
 }
 
-fn candidates(graph: &Graph, unit: &str) -> Vec<Candidate> {
-    let cutter = Cutter::new(graph);
-    let made = graph.node_ids().flat_map(|node| graph.node(node).makes());
-    let candidate = |value| {
-        let cut = cutter.cut(&[value]).ok()?;
-        let (bytes, share) = (cut.bytes(graph)?, head_share(graph, &cut, unit));
-        (share > 0.0 && share <= HEAD_SHARE_MAX).then_some(Candidate { cut, bytes, share })
-    };
-    made.filter_map(candidate).collect()
+/// The mean length of the pictures.
+fn photo_bytes(pictures: &[PathBuf]) -> u64 {
+    let lengths: Vec<u64> = pictures.iter().filter_map(|p| Some(p.metadata().ok()?.len())).collect();
+    lengths.iter().sum::<u64>() / (lengths.len() as u64).max(1)
 }
