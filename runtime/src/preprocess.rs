@@ -84,7 +84,7 @@ impl Preprocessor {
         {
             return refuse(format!("a crop to {fraction}, expected more than 0 and at most 1"));
         }
-        let plain = how.mean.iter().all(|m| *m == 0.0) && how.scale.iter().all(|s| *s == 1.0);
+        let plain = how.mean.iter().all(|m| *m == 0.0) && how.scale.iter().all(|s| (*s - 1.0).abs() < f32::EPSILON);
         match spec.dtype {
             DType::F32 => {}
             DType::U8 if plain => {}
@@ -119,7 +119,7 @@ impl Preprocessor {
     /// # Errors
     /// When nothing is left of the image after the crop.
     pub fn apply(&self, image: &DynamicImage) -> Result<Tensor, PreprocessError> {
-        let pixels = self.fit(self.coloured(image))?;
+        let pixels = self.fit(&self.coloured(image))?;
         let impossible = |why: kerf_wire::WireError| PreprocessError::Impossible {
             input: self.how.input.clone(),
             what: why.to_string(),
@@ -159,11 +159,11 @@ impl Preprocessor {
     }
 
     /// Crop or letterbox, and resize to the model's size.
-    fn fit(&self, pixels: Pixels) -> Result<Pixels, PreprocessError> {
+    fn fit(&self, pixels: &Pixels) -> Result<Pixels, PreprocessError> {
         let (to_width, to_height) = (self.how.width, self.how.height);
         let (width, height) = (pixels.width(), pixels.height());
         match self.how.crop {
-            Crop::Stretch => Ok(resize(&pixels, to_width, to_height, self.how.resize)),
+            Crop::Stretch => Ok(resize(pixels, to_width, to_height, self.how.resize)),
             Crop::Centre { fraction } => {
                 let (crop_width, crop_height) = centre_box(width, height, to_width, to_height, fraction);
                 if crop_width == 0 || crop_height == 0 {
@@ -176,7 +176,7 @@ impl Preprocessor {
             Crop::Letterbox { fill } => {
                 let scale = (f64::from(to_width) / f64::from(width)).min(f64::from(to_height) / f64::from(height));
                 let side = |from: u32, to: u32| whole((f64::from(from) * scale).round()).clamp(1, to);
-                let fitted = resize(&pixels, side(width, to_width), side(height, to_height), self.how.resize);
+                let fitted = resize(pixels, side(width, to_width), side(height, to_height), self.how.resize);
                 Ok(fitted.padded(to_width, to_height, fill))
             }
         }

@@ -65,7 +65,7 @@ impl Backend for Tract {
 /// When tract does not read the artifact, or cannot write one of its operators as NNEF.
 pub fn to_nnef(artifact: &Verified<Artifact>) -> Result<Vec<u8>, BackendError> {
     let loaded = model::load(artifact)?;
-    loaded.to_nnef().map_err(|error| refused(artifact, &error))
+    loaded.into_nnef().map_err(|error| refused(artifact, &error))
 }
 
 fn refuse_options(options: &LoadOptions) -> Result<(), BackendError> {

@@ -56,8 +56,8 @@ fn write_frame(file: &mut File, values: &[(&str, TensorRef<'_>)], crossing: &Cro
         id,
         model: crossing.model,
         cut: crossing.cut,
-        hops: Default::default(),
-        tensors: Default::default(),
+        hops: std::iter::empty().collect(),
+        tensors: std::iter::empty().collect(),
     };
     for (name, tensor) in values {
         let raw = raw_header(tensor).or_exit(Exit::Usage)?;

@@ -166,6 +166,7 @@ struct Weights {
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
     reason = "C's casts, on values bounded by the image's side; Pillow's results depend on them"
 )]
 fn weights(from: usize, to: usize, kernel: &Kernel) -> Vec<Weights> {
@@ -195,7 +196,7 @@ fn weights(from: usize, to: usize, kernel: &Kernel) -> Vec<Weights> {
 }
 
 fn to_byte(sum: i32) -> u8 {
-    (sum >> PRECISION_BITS).clamp(0, 255) as u8
+    u8::try_from((sum >> PRECISION_BITS).clamp(0, 255)).unwrap_or(u8::MAX)
 }
 
 const HALF: i32 = 1 << (PRECISION_BITS - 1);

@@ -194,7 +194,10 @@ pub fn write(tensor: &kerf_wire::TensorRef<'_>, mut to: impl Write) -> Result<()
         DType::Bool => "|b1",
         DType::Bf16 => return refuse("NumPy has no bf16"),
     };
-    let dims: String = tensor.shape.iter().map(|dim| format!("{dim}, ")).collect();
+    let dims: Vec<String> = tensor.shape.iter().map(u32::to_string).collect();
+    // Python writes a tuple of one with a comma behind it.
+    let comma = if dims.len() == 1 { "," } else { "" };
+    let dims = dims.join(", ") + comma;
     let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({dims}), }}");
     // The elements begin at a multiple of 64 bytes, the header ends with a newline.
     let padding = 64 - (10 + header.len() + 1) % 64;

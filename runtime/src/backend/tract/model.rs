@@ -136,7 +136,7 @@ fn nnef() -> tract_nnef::framework::Nnef {
 
 impl Loaded {
     /// The NNEF form of it as a tar, decluttered, the same bytes for the same model.
-    pub(super) fn to_nnef(self) -> TractResult<Vec<u8>> {
+    pub(super) fn into_nnef(self) -> TractResult<Vec<u8>> {
         let model = match self.graph {
             Graph::Typed(model) => *model,
             Graph::Inferred(model) => model.into_typed()?.into_decluttered()?,

@@ -1,0 +1,88 @@
+//! Why a bundle, or a bare model, was refused.
+
+use std::path::PathBuf;
+
+use kerf_wire::Digest;
+use kerf_wire::manifest::ManifestError;
+
+/// Why a bundle, or a bare model, was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// What the command line names is not there.
+    #[error("{}: {what}", path.display())]
+    Missing {
+        /// The folder or file.
+        path: PathBuf,
+        /// Which of the two is missing.
+        what: &'static str,
+    },
+    /// A file of the bundle cannot be read.
+    #[error("{} cannot be read: {why}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        why: std::io::Error,
+    },
+    /// No regular file: links could lead out of the bundle.
+    #[error("{} is no regular file: a bundle has neither links nor folders", path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Over its bound.
+    #[error("{} has {got} bytes, the limit is {limit}", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        got: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// The manifest was refused.
+    #[error("{}: {why}", path.display())]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// The cause.
+        why: ManifestError,
+    },
+    /// The part does not exist.
+    #[error("no part {index}: the bundle has {parts}, counted from 0")]
+    NoSuchPart {
+        /// The part asked for.
+        index: usize,
+        /// How many there are.
+        parts: usize,
+    },
+    /// A file has another length than the manifest says.
+    #[error("{} has {got} bytes, its manifest says {expected}", path.display())]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// What the manifest says.
+        expected: u64,
+        /// Its length.
+        got: u64,
+    },
+    /// A file has another digest than the manifest says.
+    #[error("{} has SHA-256 {got}, its manifest says {expected}", path.display())]
+    Digest {
+        /// The file.
+        path: PathBuf,
+        /// What the manifest says.
+        expected: Digest,
+        /// What it is.
+        got: Digest,
+    },
+    /// The model's bytes are damaged or over a bound.
+    #[error("{}: {why}", path.display())]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// Node, tensor or offset, and what is wrong with it.
+        why: String,
+    },
+}
