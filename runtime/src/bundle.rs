@@ -16,9 +16,12 @@ use crate::limits::{MAX_ARTIFACT_BYTES, MAX_COMPANION_BYTES, MAX_TENSOR_FILE_BYT
 mod error;
 mod file;
 mod guard;
+pub mod signature;
+mod trust;
 
 pub use error::BundleError;
 pub use file::{digest, read_bounded};
+pub use trust::Trust;
 
 /// The manifest's file name.
 pub const MANIFEST: &str = "manifest.json";
@@ -37,11 +40,13 @@ impl Bundle {
     /// # Errors
     /// When the folder or its manifest is missing, over its bound, or says what cannot be.
     pub fn open(place: &Path) -> Result<Self, BundleError> {
-        let (dir, path) = if place.is_file() {
-            (place.parent().unwrap_or(Path::new("")), place.to_owned())
-        } else {
-            (place, place.join(MANIFEST))
-        };
+        Self::open_with_bytes(place).map(|(bundle, _)| bundle)
+    }
+
+    /// The bundle, and the manifest's bytes, which a signature is over.
+    fn open_with_bytes(place: &Path) -> Result<(Self, Vec<u8>), BundleError> {
+        let path = manifest_path(place);
+        let dir = path.parent().unwrap_or(Path::new(""));
         if !place.exists() {
             return Err(BundleError::Missing {
                 path: place.to_owned(),
@@ -49,12 +54,16 @@ impl Bundle {
             });
         }
         let bytes = read_bounded(&path, MAX_MANIFEST_BYTES as u64)?;
-        let manifest = Manifest::parse(&bytes).map_err(|why| BundleError::Manifest { path, why })?;
-        Ok(Self {
+        let manifest = Manifest::parse(&bytes).map_err(|why| BundleError::Manifest {
+            path: path.clone(),
+            why,
+        })?;
+        let bundle = Self {
             dir: dir.to_owned(),
             manifest,
             id: digest(&bytes),
-        })
+        };
+        Ok((bundle, bytes))
     }
 
     /// The folder.
@@ -201,6 +210,15 @@ impl Bundle {
             path: self.dir.join(MANIFEST),
             why: ManifestError::Inconsistent(what),
         }
+    }
+}
+
+/// The manifest of a bundle's folder, or the one of a bundle set that is named by its file.
+pub fn manifest_path(place: &Path) -> PathBuf {
+    if place.is_file() {
+        place.to_owned()
+    } else {
+        place.join(MANIFEST)
     }
 }
 

@@ -18,11 +18,13 @@ mod broker;
 mod spool;
 mod stage;
 mod store;
+mod trust;
 
 pub use broker::BrokerConfig;
 pub use spool::{SpoolConfig, WhenFull};
 pub use stage::StageConfig;
 pub use store::StoreConfig;
+pub use trust::TrustConfig;
 
 /// All settings of a stage.
 #[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
@@ -31,6 +33,9 @@ pub struct Config {
     /// What to run.
     #[command(flatten)]
     pub stage: StageConfig,
+    /// Whose bundles are taken.
+    #[command(flatten)]
+    pub trust: TrustConfig,
     /// What runs it.
     #[command(flatten)]
     pub backend: BackendConfig,
@@ -141,6 +146,7 @@ impl Config {
         let names = if top.names.is_empty() { under.names } else { top.names };
         Self {
             stage: self.stage.over(file.stage),
+            trust: self.trust.over(file.trust),
             backend: BackendConfig {
                 names,
                 threads: top.threads.or(under.threads),

@@ -15,6 +15,7 @@ pub mod graph;
 mod image;
 pub mod import;
 pub mod input;
+pub mod keys;
 pub mod layers;
 pub mod manual;
 pub mod oscar;
@@ -24,6 +25,7 @@ pub mod predict;
 pub mod profile;
 pub mod quantize;
 pub mod show;
+pub mod sign;
 pub mod split;
 mod table;
 pub mod verify;
@@ -61,8 +63,12 @@ pub enum Command {
     Cloud(cloud::Args),
     /// Services, inputs, jobs and logs of an OSCAR cluster.
     Oscar(oscar::Args),
+    /// Make and show the keys that sign bundles.
+    Keys(keys::Args),
     /// Show what a bundle or a model holds.
     Show(show::Args),
+    /// Sign a bundle's manifest; boards with the key's other half take it.
+    Sign(sign::Args),
     /// Split a model into parts at values, and write the bundle that stages run.
     Split(split::Args),
     /// Draw a model, or the parts of a bundle, as one HTML file, an SVG or a DOT graph.
@@ -106,6 +112,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Layers(args) => layers::run(&args),
         Command::Cloud(args) => cloud::run(args),
         Command::Oscar(args) => oscar::run(args),
+        Command::Keys(args) => keys::run(&args),
+        Command::Sign(args) => sign::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Split(args) => split::run(&args),
         Command::Graph(args) => graph::run(&args),

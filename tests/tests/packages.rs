@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kerf_tests::{succeed, xtask};
+use kerf_tests::{kerf_stage, succeed, xtask};
 
 /// A target without vendor libraries: any program of this machine stands in for its binary.
 const TARGET: &str = "pc-amd64";
@@ -78,6 +78,18 @@ fn the_debian_package_is_what_dpkg_and_systemd_expect() {
     } else {
         eprintln!("SKIPPED: no systemd-analyze here; the unit was not verified");
     }
+
+    // The configuration is one that kerf-stage reads: what it misses is the bundle, not a key.
+    let config = root.join("etc/kerf/stage.toml");
+    let said = kerf_stage()
+        .arg("once")
+        .arg("--config")
+        .arg(config)
+        .args(["--input", "x.npz"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("/var/lib/kerf/bundle"), "{said}");
 }
 
 #[test]

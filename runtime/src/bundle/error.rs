@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use kerf_wire::Digest;
 use kerf_wire::manifest::ManifestError;
 
+use super::signature::SignatureError;
+
 /// Why a bundle, or a bare model, was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -84,5 +86,35 @@ pub enum BundleError {
         path: PathBuf,
         /// Node, tensor or offset, and what is wrong with it.
         why: String,
+    },
+    /// Not signed by a key of this stage.
+    #[error("{}: {why}", path.display())]
+    Signature {
+        /// The signature, or the key that is none.
+        path: PathBuf,
+        /// The cause.
+        why: SignatureError,
+    },
+    /// Older than what has already run here.
+    #[error("{}: release {got} is older than {floor}, which has run here", path.display())]
+    TooOld {
+        /// The manifest.
+        path: PathBuf,
+        /// Its release.
+        got: u64,
+        /// The lowest that is taken.
+        floor: u64,
+    },
+    /// The file with the lowest release has none.
+    #[error("{} has no release number: a floor that is lost is not a floor of 0", path.display())]
+    Floor {
+        /// The file.
+        path: PathBuf,
+    },
+    /// More keys than a stage holds.
+    #[error("{} has more than {} keys", path.display(), super::trust::MAX_KEYS)]
+    TooManyKeys {
+        /// The folder.
+        path: PathBuf,
     },
 }

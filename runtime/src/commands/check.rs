@@ -2,7 +2,7 @@
 
 use clap::Args;
 use kerf_runtime::backend;
-use kerf_runtime::bundle::Bundle;
+use kerf_runtime::config::TrustConfig;
 use kerf_runtime::exit::Failure;
 
 /// List the backends of this program with device, version and library, or what is missing and how to get it.
@@ -19,6 +19,8 @@ pub(crate) struct Check {
     /// Also verify every file of this bundle
     #[arg(long, value_name = "DIR")]
     bundle: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    trust: TrustConfig,
 }
 
 impl Check {
@@ -39,7 +41,7 @@ impl Check {
             }
         }
         if let Some(dir) = &self.bundle {
-            let bundle = Bundle::open(dir)?;
+            let bundle = self.trust.trust().open(dir)?;
             bundle.verify_all()?;
             println!("bundle {} intact, {} parts", bundle.id(), bundle.manifest().parts.len());
         }

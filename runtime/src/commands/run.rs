@@ -94,7 +94,8 @@ impl Run {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let config = self.settings.clone().resolve(self.config.as_deref())?;
         let dir = config.stage.bundle.as_deref();
-        let bundle = Bundle::open(dir.ok_or_else(|| Failure::usage("--bundle DIR is needed"))?)?;
+        let trust = config.trust.trust();
+        let bundle = trust.open(dir.ok_or_else(|| Failure::usage("--bundle DIR is needed"))?)?;
         let parts = bundle.manifest().parts.len();
         let index = match config.stage.part {
             Some(index) => index,
@@ -112,6 +113,8 @@ impl Run {
             bundle.id(),
             step.backend().unwrap_or("none")
         );
+        // Loading has passed the bundle's self-test: from now on nothing older runs here.
+        trust.raise(&bundle)?;
         let stage = Stage {
             links: Links::new(&config, &bundle, index)?,
             config,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kerf_runtime::bundle::{Bundle, open_model};
-use kerf_runtime::config::{BackendConfig, Config, StageConfig};
+use kerf_runtime::config::{BackendConfig, Config, StageConfig, TrustConfig};
 use kerf_runtime::exit::Failure;
 use kerf_runtime::source::Reader;
 use kerf_runtime::step::Step;
@@ -21,6 +21,8 @@ pub(super) struct Target {
     config: Option<PathBuf>,
     #[command(flatten)]
     stage: StageConfig,
+    #[command(flatten)]
+    trust: TrustConfig,
     #[command(flatten)]
     backend: BackendConfig,
 }
@@ -61,6 +63,7 @@ impl Target {
     pub(super) fn load(self) -> Result<Ready, Failure> {
         let settings = Config {
             stage: self.stage,
+            trust: self.trust,
             backend: self.backend,
             ..Config::default()
         };
@@ -84,7 +87,7 @@ impl Target {
                 "--bundle DIR or --model FILE is needed: what shall run?",
             ));
         };
-        let bundle = Bundle::open(dir)?;
+        let bundle = config.trust.trust().open(dir)?;
         let part = match config.stage.part {
             Some(part) => part,
             None if bundle.manifest().parts.len() == 1 => 0,
