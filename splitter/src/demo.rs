@@ -64,23 +64,36 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         (cut, "it was named with --at".to_owned())
     };
     let children = Children::new().or_exit(Exit::Bug)?;
+    let shown = show(&example, &model, &graph, (&cut, &why), &children);
+    if shown.is_err() {
+        children.wait_if_interrupted();
+    }
+    shown
+}
+
+fn show(
+    example: &Example,
+    model: &Model,
+    graph: &Graph,
+    (cut, why): (&Cut, &str),
+    children: &Children,
+) -> Result<(), Failure> {
     let steps = steps(example.pictures.len());
     steps.set_message("cutting");
-    let stages = bundles(&example, &model, &graph, &cut, &children)?;
+    let stages = bundles(example, model, graph, cut, children)?;
     steps.set_message("asking the whole model");
-    let whole = stages.whole(&children, &example, &|| ())?;
+    let whole = stages.whole(children, example, &|| ())?;
     let broker = DeskBroker::start().or_exit(Exit::Bug)?;
     steps.set_message("starting head and tail");
-    stages.start_tail(&children, &broker)?;
-    wait_for_tail(&broker, &children)?;
-    let parts = stages.head(&children, &broker, &example, &|| {
+    stages.start_tail(children, &broker)?;
+    wait_for_tail(&broker, children)?;
+    let parts = stages.head(children, &broker, example, &|| {
         steps.set_message("head → broker → tail");
         steps.inc(1);
     })?;
     steps.finish_and_clear();
-    let report = report::Report::new(&example, &parts, &whole)?;
-    report.print(&report::verdict(&graph, &cut, &why))?;
-    drop(children);
+    let report = report::Report::new(example, &parts, &whole)?;
+    report.print(&report::verdict(graph, cut, why))?;
     report.outcome()
 }
 

@@ -114,6 +114,13 @@ impl Children {
         })
     }
 
+    /// Waits for the process's end where a signal has ended everything: what then fails, fails because of that.
+    pub(crate) fn wait_if_interrupted(&self) {
+        while self.lock().folder.is_none() {
+            thread::park();
+        }
+    }
+
     /// The last lines of a child's log.
     pub(crate) fn log_tail(&self, name: &str) -> String {
         let log = fs::read_to_string(self.log_file(name)).unwrap_or_default();

@@ -15,9 +15,9 @@ use crate::graph::Graph;
 /// Largest max|a−b| / max|b| of answers of one engine that count as equal; `kerf verify` has the same.
 const DIFFERENCE_MAX: f64 = 1e-4;
 /// Longest answer in the table, characters.
-const ANSWER_CHARACTERS: usize = 19;
+const ANSWER_CHARACTERS: usize = 18;
 /// Longest whole-model answer in the table, characters.
-const WHOLE_CHARACTERS: usize = 15;
+const WHOLE_CHARACTERS: usize = 14;
 
 const COLUMNS: [Column; 8] = [
     ("photo", Align::Left),
@@ -106,8 +106,13 @@ pub(super) fn verdict(graph: &Graph, cut: &Cut, why: &str) -> String {
         .filter_map(|value| graph.value(*value).bytes())
         .sum::<u64>() as f64;
     let crossing = cut.bytes(graph).unwrap_or_default() as f64;
+    let saves = if crossing < input {
+        ""
+    } else {
+        " A cut here saves no bytes."
+    };
     format!(
-        "Cut at {}: {why}. {:.1} KB cross as they are, the input has {:.1} KB.",
+        "Cut at {}:\n{why}.\n{:.1} KB cross as they are, the input has {:.1} KB.{saves}",
         cut.names(graph).join(", "),
         crossing / 1e3,
         input / 1e3
