@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Machine {
+pub(crate) enum Machine {
     /// A microcontroller: Cortex-M4, no operating system, no allocator.
     Thumb,
     /// A board: 64-bit Arm Linux.
@@ -75,7 +75,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn prepare(machine: Machine, offline: bool) -> Result<()> {
+/// Installs what a machine needs and this one lacks, and says so first.
+///
+/// # Errors
+/// When `offline` and something is missing, or an installation fails.
+pub(crate) fn prepare(machine: Machine, offline: bool) -> Result<()> {
     let mut missing = setup::missing(machine.packages().iter().copied());
     if !toolchain::has_std(machine.triple()) && (offline || !toolchain::rustup_std(machine.triple())) {
         missing.extend(setup::missing(toolchain::DEBIAN_RUST.iter().copied()));

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::emulate::{self, Machine};
 use crate::repo;
 
-/// Installs what the tests need: packages of tests/apt.txt, and .venv from tests/requirements.txt.
+/// Installs what the tests need: packages of tests/apt.txt, .venv from tests/requirements.txt, and a Cortex-M4's tools.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only says what is missing; fails where something is.
@@ -31,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if venv {
         make_venv()?;
     }
-    Ok(())
+    emulate::prepare(Machine::Thumb, false)
 }
 
 /// The judges' Python: the one named by `KERF_TEST_PYTHON`, or that of `.venv`.
