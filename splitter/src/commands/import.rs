@@ -183,7 +183,7 @@ fn append(sweep: &mut Sweep, more: Sweep) {
 
 fn write_tensor(path: &Path, asked: &[u32], found: &[usize], data: &[f64]) -> Result<(), Failure> {
     let own: Vec<u32> = found.iter().filter_map(|d| u32::try_from(*d).ok()).collect();
-    let shape = if asked.is_empty() { &own } else { asked };
+    let shape = if asked.is_empty() { own.as_slice() } else { asked };
     #[allow(
         clippy::cast_possible_truncation,
         reason = "the reference tool's tensors are 32-bit floats"
