@@ -106,31 +106,26 @@ fn fold(
         return Ok(None);
     }
     let epsilon = float(norm, "epsilon", 1e-5);
+    let bias = scale(&mut weight, bias.as_ref(), [&gamma, &beta, &mean, &variance], epsilon);
+    Ok(Some((conv_place, Folded { weight, bias })))
+}
+
+/// Scales each output channel of the weight, and gives the bias that goes with it.
+fn scale(weight: &mut Floats, bias: Option<&Floats>, norm: [&Floats; 4], epsilon: f32) -> Vec<f32> {
+    let [gamma, beta, mean, variance] = norm;
+    let channels = gamma.data.len().max(1);
     let per_channel = weight.data.len() / channels;
-    let mut folded_bias = Vec::with_capacity(channels);
-    let parameters = gamma
-        .data
-        .iter()
-        .zip(&beta.data)
-        .zip(mean.data.iter().zip(&variance.data));
+    let mut folded = Vec::with_capacity(channels);
+    let scales = gamma.data.iter().zip(&beta.data);
+    let parameters = scales.zip(mean.data.iter().zip(&variance.data));
     for (channel, ((gamma, beta), (mean, variance))) in parameters.enumerate() {
         let factor = gamma / (variance + epsilon).sqrt();
-        weight
-            .data
-            .iter_mut()
-            .skip(channel * per_channel)
-            .take(per_channel)
-            .for_each(|w| *w *= factor);
-        let before = bias.as_ref().and_then(|b| b.data.get(channel)).copied().unwrap_or(0.0);
-        folded_bias.push((before - mean) * factor + beta);
+        let own = weight.data.iter_mut().skip(channel * per_channel).take(per_channel);
+        own.for_each(|w| *w *= factor);
+        let before = bias.and_then(|b| b.data.get(channel)).copied().unwrap_or(0.0);
+        folded.push((before - mean) * factor + beta);
     }
-    Ok(Some((
-        conv_place,
-        Folded {
-            weight,
-            bias: folded_bias,
-        },
-    )))
+    folded
 }
 
 fn foldable(node: &NodeProto) -> bool {

@@ -5,14 +5,14 @@
 //! normalisations) keep reading `v`: tract 0.23.9 turns `DequantizeLinear → Softmax → QuantizeLinear` into a table of
 //! 256 entries and answers wrongly, and the float road is the more exact one anyway.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
 
 use super::consts::{Constants, from_floats, raw};
 use super::edit::{self, Names, graph_of, is_standard};
 use super::integer::{Affine, Integer};
-use super::plan::{Role, Static};
+use super::plan::{Role, Static, StaticOptions};
 use super::{QuantizeError, Ranges};
 
 mod weighted;
@@ -55,35 +55,7 @@ pub(super) fn rewrite(plan: Static, ranges: &Ranges) -> Result<ModelProto, Quant
     } = plan;
     let graph = graph_of(&mut model)?;
     let constants = Constants::of(graph);
-    let mut affines: HashMap<String, Affine> = HashMap::new();
-    let own = |value: &str| -> Result<Affine, QuantizeError> {
-        let range = ranges.range(value, options.percentile)?;
-        Ok(Affine::covering(range, options.activations, options.symmetric))
-    };
-    for input in graph
-        .input
-        .iter()
-        .map(|i| i.name())
-        .filter(|i| activations.contains(*i))
-    {
-        // All of it: an image's 256 steps are then the integers' own, where its extremes were seen.
-        let range = ranges.range(input, 100.0)?;
-        let affine = Affine::covering(range, options.activations, options.symmetric);
-        affines.insert(input.to_owned(), affine);
-    }
-    for (place, node) in graph.node.iter().enumerate() {
-        let same = targets.get(&place) == Some(&Role::SameScale);
-        for output in node.output.iter().filter(|o| activations.contains(*o)) {
-            let from_input = node
-                .input
-                .first()
-                .filter(|_| same)
-                .and_then(|i| affines.get(i))
-                .copied();
-            let affine = from_input.map_or_else(|| own(output), Ok)?;
-            affines.insert(output.clone(), affine);
-        }
-    }
+    let affines = affines(graph, &targets, &activations, &options, ranges)?;
     let weights = (options.weights, options.per_channel);
     let mut work = Work {
         ranges,
@@ -117,6 +89,46 @@ pub(super) fn rewrite(plan: Static, ranges: &Ranges) -> Result<ModelProto, Quant
     graph.node = work.nodes;
     edit::sweep(graph);
     Ok(model)
+}
+
+/// How each value that becomes integers is mapped to them.
+fn affines(
+    graph: &GraphProto,
+    targets: &HashMap<usize, Role>,
+    activations: &BTreeSet<String>,
+    options: &StaticOptions,
+    ranges: &Ranges,
+) -> Result<HashMap<String, Affine>, QuantizeError> {
+    let mut affines: HashMap<String, Affine> = HashMap::new();
+    let own = |value: &str| -> Result<Affine, QuantizeError> {
+        let range = ranges.range(value, options.percentile)?;
+        Ok(Affine::covering(range, options.activations, options.symmetric))
+    };
+    for input in graph
+        .input
+        .iter()
+        .map(|i| i.name())
+        .filter(|i| activations.contains(*i))
+    {
+        // All of it: an image's 256 steps are then the integers' own, where its extremes were seen.
+        let range = ranges.range(input, 100.0)?;
+        let affine = Affine::covering(range, options.activations, options.symmetric);
+        affines.insert(input.to_owned(), affine);
+    }
+    for (place, node) in graph.node.iter().enumerate() {
+        let same = targets.get(&place) == Some(&Role::SameScale);
+        for output in node.output.iter().filter(|o| activations.contains(*o)) {
+            let from_input = node
+                .input
+                .first()
+                .filter(|_| same)
+                .and_then(|i| affines.get(i))
+                .copied();
+            let affine = from_input.map_or_else(|| own(output), Ok)?;
+            affines.insert(output.clone(), affine);
+        }
+    }
+    Ok(affines)
 }
 
 struct Work<'r> {
