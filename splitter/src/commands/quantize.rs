@@ -56,7 +56,7 @@ pub struct Args {
     #[arg(long, requires = "calibrated")]
     pub symmetric: bool,
     /// With --static: leave out this share of the largest and smallest activations; 100 is min-max.
-    #[arg(long, value_name = "PER CENT", default_value_t = 99.99, requires = "calibrated")]
+    #[arg(long, value_name = "PER CENT", default_value_t = 99.999, requires = "calibrated")]
     pub percentile: f64,
     /// With --static: the same as --percentile 100.
     #[arg(long, conflicts_with = "percentile", requires = "calibrated")]

@@ -22,12 +22,14 @@ impl Machine<'_> {
 
     /// A line of text without its end.
     pub(super) fn line(&mut self) -> Result<String, PickleError> {
+        Ok(String::from_utf8_lossy(&self.line_bytes()?).into_owned())
+    }
+
+    /// A line without its end.
+    pub(super) fn line_bytes(&mut self) -> Result<Vec<u8>, PickleError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let length = rest
-            .iter()
-            .position(|b| *b == b'\n')
-            .ok_or(PickleError::CutShort(self.at))?;
-        let line = String::from_utf8_lossy(self.take(length)?).into_owned();
+        let length = rest.iter().position(|b| *b == b'\n');
+        let line = self.take(length.ok_or(PickleError::CutShort(self.at))?)?.to_vec();
         self.byte()?;
         Ok(line)
     }
@@ -37,5 +39,39 @@ impl Machine<'_> {
             what: "a number that is none",
             at: self.at,
         })
+    }
+}
+
+/// Python's `raw-unicode-escape`, which protocol 0 writes texts in: Latin-1, with `\uXXXX` and `\UXXXXXXXX` for the rest.
+pub(super) fn raw_unicode_escape(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&first, behind)) = rest.split_first() {
+        let digits = match behind.first() {
+            Some(b'u') if first == b'\\' => 4,
+            Some(b'U') if first == b'\\' => 8,
+            _ => 0,
+        };
+        let hex = behind.get(1..=digits).filter(|_| digits > 0);
+        let code = hex.and_then(|hex| u32::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        let (c, used) = code
+            .and_then(char::from_u32)
+            .map_or((char::from(first), 0), |c| (c, 1 + digits));
+        text.push(c);
+        rest = behind.get(used..).unwrap_or_default();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_protocol_0_keep_every_byte() {
+        let every: Vec<u8> = (0..=255).collect();
+        let chars: Vec<u32> = raw_unicode_escape(&every).chars().map(u32::from).collect();
+        assert_eq!(chars, (0..=255).collect::<Vec<u32>>());
+        assert_eq!(raw_unicode_escape(b"a\\u005cn\\U0001f600\\u12"), "a\\n\u{1f600}\\u12");
     }
 }

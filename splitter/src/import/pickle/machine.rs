@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::limits::{MAX_OBJECTS, MAX_PICKLE_BYTES};
+use super::cursor::raw_unicode_escape;
 use super::object::{Id, Known, Object, Objects, PickleError};
 
 /// Reads a pickle of protocol 0 to 5.
@@ -172,7 +173,7 @@ impl Machine<'_> {
     fn text(&mut self, opcode: u8) -> Result<(), PickleError> {
         let object = match opcode {
             b'S' => Object::Text(self.line()?.trim_matches(['\'', '"']).to_owned()),
-            b'V' => Object::Text(self.line()?),
+            b'V' => Object::Text(raw_unicode_escape(&self.line_bytes()?)),
             opcode => {
                 let length = match opcode {
                     b'U' | b'C' | 0x8c => usize::from(self.byte()?),
