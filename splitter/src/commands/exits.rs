@@ -141,7 +141,7 @@ fn measure(
     branches: &[Branch],
     last: &str,
     samples: &Samples,
-    labels: &[usize],
+    labels: &[Option<usize>],
 ) -> Result<Vec<Vec<Answered>>, Failure> {
     let artifact = open_model(&args.model)?;
     let mut step = Step::of_model(&artifact, &[], &LoadOptions::default())?;
@@ -149,7 +149,12 @@ fn measure(
     let bar = samples.progress("running");
     let mut index = 0;
     samples.each(&mut |input| {
-        let label = labels.get(index).copied();
+        let label = labels.get(index).copied().flatten();
+        index += 1;
+        bar.inc(1);
+        if label.is_none() {
+            return Ok(());
+        }
         let leaving = step.run(input).map_err(Failure::from)?;
         let row = |name: &str| -> Result<Vec<f32>, Failure> {
             let found = leaving
@@ -170,8 +175,6 @@ fn measure(
                 last_right,
             });
         }
-        index += 1;
-        bar.inc(1);
         Ok(())
     })?;
     bar.finish_and_clear();
