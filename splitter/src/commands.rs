@@ -24,6 +24,7 @@ pub mod plot;
 pub mod predict;
 pub mod profile;
 pub mod quantize;
+pub mod run;
 pub mod show;
 pub mod sign;
 pub mod split;
@@ -65,6 +66,8 @@ pub enum Command {
     Oscar(oscar::Args),
     /// Make and show the keys that sign bundles.
     Keys(keys::Args),
+    /// Run every part of a bundle in this process, for trying.
+    Run(run::Args),
     /// Show what a bundle or a model holds.
     Show(show::Args),
     /// Sign a bundle's manifest; boards with the key's other half take it.
@@ -114,6 +117,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Oscar(args) => oscar::run(args),
         Command::Keys(args) => keys::run(&args),
         Command::Sign(args) => sign::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Split(args) => split::run(&args),
         Command::Graph(args) => graph::run(&args),
