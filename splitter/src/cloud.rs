@@ -3,6 +3,7 @@
 //! Owns: the files that are written. Must not know: any cluster; `oscar` talks to one.
 //! Start at [`image::write`] for the container, at [`manifests::write`] for everything around it.
 
+mod content;
 pub mod elf;
 pub mod image;
 pub mod layer;

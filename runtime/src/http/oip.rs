@@ -5,22 +5,25 @@
 
 use std::borrow::Cow;
 
-use hyper::header::HeaderValue;
+use kerf_wire::TensorSpec;
 use kerf_wire::limits::MAX_RANK;
 use kerf_wire::tensor::{elements, payload_bytes};
-use kerf_wire::{DType, Dim, TensorSpec};
+use serde::Deserialize;
 use serde::de::DeserializeSeed;
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::elements::{Fill, Flat};
+use super::elements::Fill;
 use super::limits::MAX_ECHO_CHARS;
-use super::reply::{INFERENCE_HEADER_LENGTH, Reply};
 use super::{Card, NamedTensor};
 use crate::tensor::Tensor;
 
+mod answer;
 mod bounded;
+mod datatype;
+
+pub(super) use answer::{answer, metadata};
 use bounded::Bounded;
+use datatype::{datatype, dtype};
 
 /// Why a request was refused: the text for the client.
 #[derive(Debug, thiserror::Error)]
@@ -203,127 +206,6 @@ fn wanted(card: &Card, document: &Document<'_>) -> Result<Wanted, Bad> {
         id: document.id.as_deref().map(str::to_owned),
         outputs,
     })
-}
-
-#[derive(Serialize)]
-struct Answer<'a> {
-    model_name: &'a str,
-    model_version: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    outputs: Vec<AnswerTensor<'a>>,
-}
-
-#[derive(Serialize)]
-struct AnswerTensor<'a> {
-    name: &'a str,
-    datatype: &'static str,
-    shape: &'a [u32],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<BinarySize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Flat<'a>>,
-}
-
-#[derive(Serialize)]
-struct BinarySize {
-    binary_data_size: usize,
-}
-
-/// Writes the answer to a checked request; `outputs` are the card's, in its order.
-pub(super) fn answer(card: &Card, wanted: &Wanted, outputs: &[NamedTensor]) -> Result<Reply, Bad> {
-    let mut tensors = Vec::with_capacity(wanted.outputs.len());
-    let mut binary = Vec::new();
-    for (index, as_binary) in &wanted.outputs {
-        let (name, tensor) = outputs
-            .get(*index)
-            .ok_or_else(|| bad(format!("the model gave {} outputs, not the card's", outputs.len())))?;
-        let flat = Flat(tensor.view());
-        if let Some(why) = flat.obstacle().filter(|_| !as_binary) {
-            return Err(bad(format!("output {name:?}: {why}; ask for it with binary_data")));
-        }
-        tensors.push(AnswerTensor {
-            name,
-            datatype: datatype(tensor.dtype()),
-            shape: tensor.shape(),
-            parameters: as_binary.then(|| BinarySize {
-                binary_data_size: tensor.bytes().len(),
-            }),
-            data: (!as_binary).then_some(flat),
-        });
-        if *as_binary {
-            binary.extend_from_slice(tensor.bytes());
-        }
-    }
-    let document = Answer {
-        model_name: &card.name,
-        model_version: &card.version,
-        id: wanted.id.as_deref(),
-        outputs: tensors,
-    };
-    let mut reply = Reply::json(&document);
-    if wanted.outputs.iter().any(|(_, as_binary)| *as_binary) {
-        let json_bytes = HeaderValue::from(reply.body.len());
-        reply.body.extend_from_slice(&binary);
-        reply.content_type = "application/octet-stream";
-        reply = reply.with(INFERENCE_HEADER_LENGTH, json_bytes);
-    }
-    Ok(reply)
-}
-
-/// The model's metadata document.
-pub(super) fn metadata(card: &Card) -> serde_json::Value {
-    let tensors = |specs: &[TensorSpec]| -> Vec<serde_json::Value> {
-        specs
-            .iter()
-            .map(|spec| {
-                let shape: Vec<i64> = spec
-                    .shape
-                    .iter()
-                    .map(|dim| match dim {
-                        Dim::Fixed(n) => i64::from(*n),
-                        Dim::Dynamic => -1,
-                    })
-                    .collect();
-                serde_json::json!({"name": spec.name.as_str(), "datatype": datatype(spec.dtype), "shape": shape})
-            })
-            .collect()
-    };
-    serde_json::json!({
-        "name": card.name,
-        "versions": [card.version],
-        "platform": card.platform,
-        "inputs": tensors(&card.inputs),
-        "outputs": tensors(&card.outputs),
-    })
-}
-
-/// The protocol's names of element types, and ours.
-const DATATYPES: [(&str, DType); 13] = [
-    ("FP32", DType::F32),
-    ("FP16", DType::F16),
-    ("BF16", DType::Bf16),
-    ("FP64", DType::F64),
-    ("INT8", DType::I8),
-    ("UINT8", DType::U8),
-    ("INT16", DType::I16),
-    ("UINT16", DType::U16),
-    ("INT32", DType::I32),
-    ("UINT32", DType::U32),
-    ("INT64", DType::I64),
-    ("UINT64", DType::U64),
-    ("BOOL", DType::Bool),
-];
-
-fn dtype(datatype: &str) -> Option<DType> {
-    DATATYPES.iter().find(|(name, _)| *name == datatype).map(|(_, d)| *d)
-}
-
-fn datatype(dtype: DType) -> &'static str {
-    DATATYPES
-        .iter()
-        .find(|(_, d)| *d == dtype)
-        .map_or("BYTES", |(name, _)| name)
 }
 
 fn names(specs: &[TensorSpec]) -> String {
