@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 
 use kerf_wire::codec::Coder;
 use kerf_wire::limits::MAX_REASON_BYTES;
-use kerf_wire::{Envelope, Frame, FrameBuilder, FrameId, Hop, Outcome, Receipt, WireError};
+use kerf_wire::{Envelope, FrameBuilder, FrameId, Outcome, Receipt, WireError};
 
-use super::coding::{decode, encode};
 use super::dedupe::{Answers, StoredAnswer};
 use super::envelope::{EnvelopeError, Envelopes};
-use super::{Answerer, Border, Crossing, Part, micros, unix_us};
+use super::{Answerer, Border, Crossing, Part};
 use crate::alive::Alive;
 use crate::backend::RunError;
 use crate::broker::topics::Topics;
@@ -21,8 +20,10 @@ use crate::broker::{Broker, BrokerError, Delivery, Message};
 use crate::metrics::Metrics;
 
 mod make;
+mod output;
 
 pub(super) use make::hop_times;
+use output::Output;
 
 /// How long one answer may wait for the outgoing slot; then the delivery is left to come again.
 const SLOT_WAIT: Duration = Duration::from_secs(20);
@@ -113,12 +114,6 @@ enum Refusal {
     Run(#[from] RunError),
     #[error("result does not encode: {0}")]
     Json(#[from] serde_json::Error),
-}
-
-/// What is to be published for one frame.
-enum Output {
-    Onward(Message),
-    Answer(StoredAnswer),
 }
 
 impl Tail {
@@ -225,74 +220,6 @@ impl Tail {
             id: id.device.to_string(),
             topic: of_topic.to_owned(),
         })
-    }
-
-    fn output(&mut self, envelope: &Envelope<'_>, at: Instant) -> Result<Output, Refusal> {
-        let begun = Instant::now();
-        let (body, fetched);
-        let frame = match envelope {
-            Envelope::Inline(frame) => frame,
-            Envelope::Reference(reference) => {
-                body = self.envelopes.fetch(reference)?;
-                fetched = Frame::parse(&body)?;
-                &fetched
-            }
-        };
-        self.check_frame(frame)?;
-        let reaching = decode(&mut self.coder, &self.config.before, frame)?;
-        let decoded = Instant::now();
-        let backend = self.part.backend();
-        let leaving = self.part.run(&reaching)?;
-        self.metrics.run.observe(leaving.run);
-        let hop = Hop {
-            part: self.config.part,
-            unix_us: unix_us(),
-            decode_us: micros(decoded - begun),
-            run_us: micros(leaving.run),
-            encode_us: 0,
-        };
-        if let Some(onward) = &self.config.onward {
-            let begun = Instant::now();
-            self.builder.clear();
-            encode(&mut self.builder, &mut self.coder, onward, &leaving)?;
-            let hop = Hop {
-                encode_us: micros(begun.elapsed()),
-                ..hop
-            };
-            let sealed = make::forward(&mut self.builder, frame, hop, onward.crossing)?;
-            let id = &frame.header.id;
-            let topic = self
-                .config
-                .topics
-                .frames(&id.device, &onward.crossing.model, &onward.crossing.cut);
-            let envelope = self.envelopes.wrap(id, &sealed)?;
-            return Ok(Output::Onward(Message::new(topic, envelope)));
-        }
-        let ran = make::Ran {
-            frame,
-            leaving: &leaving,
-            hop,
-            backend,
-            at,
-        };
-        make::answer(&ran, self.answerer.as_ref(), &self.config.warnings).map(Output::Answer)
-    }
-
-    fn check_frame(&self, frame: &Frame<'_>) -> Result<(), Refusal> {
-        let header = &frame.header;
-        let theirs = Crossing {
-            model: header.model,
-            cut: header.cut,
-        };
-        let ours = self.config.before.crossing;
-        if theirs != ours {
-            return Err(Refusal::Unknown { ours, theirs });
-        }
-        let (expected, got) = (self.config.before.values.len(), header.tensors.len());
-        if got != expected {
-            return Err(Refusal::Count { expected, got });
-        }
-        Ok(())
     }
 
     fn publish_answer(&mut self, id: &FrameId, answer: StoredAnswer) -> Result<(), BrokerError> {
