@@ -4,16 +4,14 @@
 //! *skeleton*: the model's bytes without the long tensor payloads. Must not know: what the operators mean.
 //! Start at [`scan`]. The decoder (prost) only ever sees the skeleton: 3.9 MiB of empty nodes would make it take 328 MiB.
 
+mod skeleton;
+
 use std::ops::Range;
 
 use super::error::ReadError;
-use super::scan_tensor::TensorCheck;
-use super::schema::{Content, Kind, content, decoded_bytes, number};
+use super::schema::{Kind, decoded_bytes, number};
 use super::source::{Source, Window};
-use crate::limits::{
-    MAX_BODY_DEPTH, MAX_DECODED_BYTES, MAX_MESSAGE_DEPTH, MAX_MODEL_BYTES, MAX_NAME_BYTES, MAX_SKELETON_BYTES,
-    MIN_PAYLOAD_BYTES,
-};
+use crate::limits::{MAX_DECODED_BYTES, MAX_MODEL_BYTES};
 
 /// One field of the model or of its graph.
 #[derive(Debug, Clone)]
@@ -133,96 +131,6 @@ impl Walk<'_> {
             });
         }
         Ok(())
-    }
-
-    /// Walks a message; its skeleton goes to `out`. Gives the payload, where it is a tensor with one.
-    fn message(
-        &mut self,
-        kind: Kind,
-        range: Range<u64>,
-        depth: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Payload>, ReadError> {
-        if depth > MAX_MESSAGE_DEPTH {
-            return Err(ReadError::OverLimit {
-                what: "graphs within graphs, at least",
-                got: (depth / 3) as u64,
-                limit: MAX_BODY_DEPTH as u64,
-            });
-        }
-        self.charge(decoded_bytes(kind))?;
-        let mut tensor = (kind == Kind::Tensor).then(|| TensorCheck::new(range.start));
-        let mut payload = None;
-        let mut at = range.start;
-        while at < range.end {
-            let raw = self.field(at, range.end)?;
-            at = raw.span.end;
-            if let Some(tensor) = &mut tensor {
-                tensor.field(&raw, raw.wire == LEN, self)?;
-            }
-            if let Some(found) = self.keep(kind, &raw, depth, out)? {
-                payload = Some(found);
-            }
-        }
-        match tensor {
-            Some(tensor) => {
-                tensor.check(payload.as_ref())?;
-                Ok(payload)
-            }
-            None => Ok(None),
-        }
-    }
-
-    /// Appends one field to the skeleton, as far as it is kept.
-    fn keep(&mut self, kind: Kind, raw: &Raw, depth: usize, out: &mut Vec<u8>) -> Result<Option<Payload>, ReadError> {
-        if raw.wire != LEN {
-            self.charge(16)?;
-            self.copy(raw.span.clone(), out)?;
-            return Ok(None);
-        }
-        let len = raw.body.end - raw.body.start;
-        match content(kind, raw.number) {
-            Content::Message(child) => {
-                let mut body = Vec::new();
-                let payload = self.message(child, raw.body.clone(), depth + 1, &mut body)?;
-                prost::encoding::encode_key(raw.number, prost::encoding::WireType::LengthDelimited, out);
-                prost::encoding::encode_varint(body.len() as u64, out);
-                out.extend_from_slice(&body);
-                return Ok(payload);
-            }
-            Content::Payload => {
-                let left_out = len >= MIN_PAYLOAD_BYTES;
-                if !left_out {
-                    self.charge(8 * len)?;
-                    self.copy(raw.span.clone(), out)?;
-                }
-                return Ok(Some(Payload {
-                    field: raw.number,
-                    bytes: raw.body.clone(),
-                    left_out,
-                }));
-            }
-            Content::Dropped => return Ok(None),
-            Content::Name => over("bytes in one name", len, MAX_NAME_BYTES)?,
-            Content::Numbers | Content::Bytes | Content::Rare => {}
-        }
-        self.charge(match content(kind, raw.number) {
-            Content::Numbers => 16 * len,
-            Content::Rare => 64 + 40 * len,
-            // A String, its place in a Vec that doubles as it grows, and the allocation's own header.
-            _ => 64 + len,
-        })?;
-        self.copy(raw.span.clone(), out)?;
-        Ok(None)
-    }
-
-    fn copy(&mut self, range: Range<u64>, out: &mut Vec<u8>) -> Result<(), ReadError> {
-        self.kept += range.end - range.start;
-        over("bytes of model without its weights", self.kept, MAX_SKELETON_BYTES)?;
-        let at = range.start;
-        self.window
-            .copy(range, out)
-            .map_err(|why| malformed(at, why.to_string()))
     }
 
     fn charge(&mut self, bytes: u64) -> Result<(), ReadError> {
