@@ -1,7 +1,7 @@
 //! The spool: accepted frames on the disk until their receipts come.
 //!
 //! Owns: segments, recovery, the receipt cursor, the bound and what happens at it. Must not know: what a frame holds, who
-//! sends it. Start at [`Spool::open`], then [`Keep::accept`].
+//! sends it. Start at [`Spool::open`], then [`Keep::accept`]; [`recovery`], [`writing`] and [`reading`] do their parts.
 //!
 //! Append-only segments, each record with a magic and a checksum ([`record`]); one `fdatasync` a group, and "accepted"
 //! means after it. Why not an embedded database: a flipped bit must cost one record at most, found again by its magic;
@@ -11,8 +11,11 @@
 //! next number, and the newest segment is removed only with the last; where none is found the boot number is drawn anew.
 
 mod cursor;
+mod reading;
 mod record;
+mod recovery;
 mod segment;
+mod writing;
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,16 +28,10 @@ use crate::broker::backoff::random;
 use crate::ranges::Ranges;
 use crate::stage::keep::{Keep, KeepError, WhenFull};
 use crate::storage::{DiskStorage, Storage};
-use segment::SegmentReader;
+use reading::Position;
 
-/// Longest segment, bytes; one frame always fits. Disk space comes back a segment at a time.
-const MAX_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
-/// Segments within the bound, at least.
-const MIN_SEGMENTS: u64 = 8;
 /// The cursor is written no more often; what it misses is sent again after a restart.
 const CURSOR_EVERY: Duration = Duration::from_secs(2);
-/// Sequences of one opening: far beyond what one can accept.
-const OPENING: u64 = 1 << 32;
 const SEGMENT_PREFIX: &str = "frames";
 
 /// How a spool is bounded.
@@ -105,25 +102,6 @@ struct Segment {
     waiting: u64,
 }
 
-/// How far the frames were read.
-struct Position {
-    reader: SegmentReader,
-    /// The last frame given out.
-    given: Option<u64>,
-    /// The sequence that the next record of this segment should have.
-    expected: u64,
-}
-
-impl Position {
-    fn at_start_of(segment: &Segment, given: Option<u64>) -> Self {
-        Self {
-            reader: SegmentReader::new(segment.name.clone()),
-            given,
-            expected: segment.first,
-        }
-    }
-}
-
 impl Segment {
     fn empty(name: String) -> Self {
         Self {
@@ -171,125 +149,8 @@ impl Spool {
         self.recovered
     }
 
-    fn recover(&mut self) -> io::Result<()> {
-        let mut found: Vec<(u64, u64, String)> = Vec::new();
-        for name in self.storage.list()? {
-            if let Some((boot, number)) = parse_name(&name) {
-                found.push((boot, number, name));
-            }
-        }
-        found.sort();
-        // Files of another boot number are not ours to send under this one; they are told and left alone.
-        let Some(boot) = found.last().map(|&(boot, _, _)| boot) else {
-            return Ok(());
-        };
-        let foreign = found.iter().filter(|f| f.0 != boot).count();
-        if foreign > 0 {
-            log::error!("event=foreign_segments files={foreign} effect=\"left alone\"");
-        }
-        self.boot = boot;
-        self.answered = cursor::read(self.storage.as_ref(), boot)?.unwrap_or_default();
-        for (_, number, name) in found.into_iter().filter(|f| f.0 == boot) {
-            self.next_number = number + 1;
-            self.recover_segment(name)?;
-        }
-        self.next = self.next_number.saturating_mul(OPENING);
-        self.recovered.frames = self.frames();
-        self.remove_answered();
-        Ok(())
-    }
-
-    /// Reads one segment through: what is good in it, and where its last good record ends.
-    fn recover_segment(&mut self, name: String) -> io::Result<()> {
-        let length = self.storage.len(&name)?;
-        let mut reader = SegmentReader::new(name.clone());
-        let mut segment = Segment::empty(name);
-        let mut last = self.segments.back().map(|s| s.last);
-        while let Some(record) = reader.next(self.storage.as_ref(), length)? {
-            let sequence = record.sequence;
-            segment.bytes = reader.offset();
-            if last.is_some_and(|last| sequence <= last) {
-                continue;
-            }
-            if segment.is_empty() {
-                segment.first = sequence;
-            } else {
-                // Damaged records between two good ones are lost; nobody may wait for them.
-                for lost in segment.last + 1..sequence {
-                    self.answered.insert(lost);
-                }
-            }
-            segment.last = sequence;
-            segment.waiting += u64::from(!self.answered.contains(sequence));
-            last = Some(sequence);
-        }
-        let tail = length.saturating_sub(segment.bytes);
-        self.recovered.damaged_bytes += reader.damaged_bytes + tail;
-        if tail > 0 {
-            log::warn!("event=spool_tail_cut file={} damaged_bytes={tail}", segment.name);
-            self.storage.truncate(&segment.name, segment.bytes)?;
-        }
-        if reader.damaged_bytes > 0 {
-            let bytes = reader.damaged_bytes;
-            log::error!("event=spool_damaged file={} damaged_bytes={bytes}", segment.name);
-        }
-        self.segments.push_back(segment);
-        Ok(())
-    }
-
     fn used_bytes(&self) -> u64 {
         self.segments.iter().map(|s| s.bytes).sum()
-    }
-
-    fn segment_bytes(&self) -> u64 {
-        (self.limits.bytes / MIN_SEGMENTS).clamp(1, MAX_SEGMENT_BYTES)
-    }
-
-    /// Makes room for `new` bytes, by the policy.
-    fn make_room(&mut self, new: u64) -> Result<(), KeepError> {
-        while self.used_bytes() + new > self.limits.bytes {
-            // One group always has room, so that a bound below one frame's size does not stop the stage for ever.
-            let Some(oldest) = self.segments.front() else {
-                return Ok(());
-            };
-            if oldest.waiting > 0 && self.limits.when_full == WhenFull::RefuseNew {
-                return Err(KeepError::Full {
-                    bytes: self.used_bytes(),
-                    limit: self.limits.bytes,
-                });
-            }
-            for sequence in oldest.first..=oldest.last {
-                if self.answered.insert(sequence) {
-                    self.dropped.push(sequence);
-                }
-            }
-            self.segments
-                .pop_front()
-                .map_or(Ok(()), |oldest| self.remove(&oldest))?;
-        }
-        Ok(())
-    }
-
-    /// Removes a segment's file.
-    fn remove(&mut self, segment: &Segment) -> Result<(), KeepError> {
-        self.is_active &= !self.segments.is_empty();
-        let removed = self.storage.remove(&segment.name);
-        removed.map_err(|why| disk(&segment.name, why))
-    }
-
-    /// Removes segments in which nothing waits; the newest stays.
-    fn remove_answered(&mut self) {
-        let newest = self.segments.pop_back();
-        let (answered, waiting): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.segments)
-            .into_iter()
-            .partition(|s| s.waiting == 0);
-        self.segments = waiting;
-        self.segments.extend(newest);
-        for segment in &answered {
-            if let Err(why) = self.remove(segment) {
-                log::warn!("event=not_removed why={:?}", why.to_string());
-            }
-        }
     }
 
     fn write_cursor(&mut self) -> Result<(), KeepError> {
@@ -299,53 +160,6 @@ impl Spool {
         self.cursor_at = Instant::now();
         cursor::write(self.storage.as_mut(), self.boot, &self.answered).map_err(|why| disk("cursor", why))?;
         self.unwritten_answers = false;
-        Ok(())
-    }
-
-    /// Appends the group that is in `scratch` and makes it durable.
-    fn append(&mut self, first: u64, last: u64, count: u64) -> Result<(), KeepError> {
-        let new = self.scratch.len() as u64;
-        let full = self
-            .segments
-            .back()
-            .is_none_or(|s| s.bytes + new > self.segment_bytes());
-        let fresh = full || !self.is_active;
-        let (name, before) = match self.segments.back().filter(|_| !fresh) {
-            Some(active) => (active.name.clone(), active.bytes),
-            None => {
-                self.next_number += 1;
-                (segment_name(self.boot, self.next_number), 0)
-            }
-        };
-        let storage = self.storage.as_mut();
-        let mut outcome = storage.append(&name, &self.scratch).and_then(|()| storage.sync(&name));
-        if fresh {
-            outcome = outcome.and_then(|()| storage.sync_dir());
-        }
-        if let Err(why) = outcome {
-            // After a failed sync nothing behind the last good one may be trusted, and a second sync may lie: the file
-            // is cut back and never appended to again.
-            let cut = if before == 0 {
-                storage.remove(&name)
-            } else {
-                storage.truncate(&name, before)
-            };
-            if let Err(why) = cut {
-                log::debug!("event=not_cut_back file={name} why={:?}", why.to_string());
-            }
-            self.is_active = false;
-            return Err(disk(&name, why));
-        }
-        if fresh {
-            let empty = Segment::empty(name);
-            self.segments.push_back(Segment { first, ..empty });
-        }
-        if let Some(active) = self.segments.back_mut() {
-            active.last = last;
-            active.bytes = before + new;
-            active.waiting += count;
-        }
-        self.is_active = true;
         Ok(())
     }
 
@@ -361,59 +175,6 @@ impl Spool {
         {
             // Costs repeats after a restart, no frame: accepting goes on.
             log::warn!("event=cursor_not_written why={:?}", why.to_string());
-        }
-    }
-
-    fn read_after(&mut self, sequence: Option<u64>) -> io::Result<Option<(u64, Bytes)>> {
-        let mut position = match self.position.take() {
-            Some(position) if position.given == sequence => position,
-            _ => match self.segments.front() {
-                Some(first) => Position::at_start_of(first, sequence),
-                None => return Ok(None),
-            },
-        };
-        loop {
-            let segment = self.segments.iter().find(|s| s.name == position.reader.name());
-            let (limit, last) = segment.map_or((0, 0), |s| (s.bytes, s.last));
-            if let Some(record) = position.reader.next(self.storage.as_ref(), limit)? {
-                self.lose(position.expected..record.sequence);
-                position.expected = position.expected.max(record.sequence.saturating_add(1));
-                let behind = sequence.is_none_or(|s| record.sequence > s);
-                if behind && !self.answered.contains(record.sequence) {
-                    position.given = Some(record.sequence);
-                    self.position = Some(position);
-                    return Ok(Some((record.sequence, record.frame)));
-                }
-                continue;
-            }
-            if position.reader.offset() < limit {
-                // Nothing good is left, though good records were written here.
-                self.lose(position.expected..last.saturating_add(1));
-                position.reader.skip_to(limit);
-            }
-            let name = position.reader.name();
-            match self.segments.iter().find(|s| s.name.as_str() > name) {
-                Some(next) => position = Position::at_start_of(next, sequence),
-                None => {
-                    // At the end: the next record will be appended right here.
-                    self.position = Some(position);
-                    return Ok(None);
-                }
-            }
-        }
-    }
-
-    /// Records that were good when they were written or recovered, and cannot be read any more.
-    fn lose(&mut self, lost: std::ops::Range<u64>) {
-        let lost: Vec<u64> = lost.filter(|&s| !self.answered.contains(s)).collect();
-        if let (Some(first), Some(last)) = (lost.first(), lost.last()) {
-            log::error!(
-                "event=spool_damaged code=51 frames={} first={first} last={last}",
-                lost.len()
-            );
-        }
-        for sequence in lost {
-            self.settle(sequence);
         }
     }
 

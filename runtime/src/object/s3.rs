@@ -4,6 +4,8 @@
 //! Requests are signed in their URL (AWS Signature Version 4, query form), so a location that is handed on works for
 //! readers without keys, for [`PRESIGNED_FOR`].
 
+mod tls;
+
 use std::time::Duration;
 
 use kerf_wire::Digest;
@@ -12,6 +14,7 @@ use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 
 use super::{MAX_BODY_BYTES, ObjectError, ObjectStore, checked};
 use crate::broker::backoff::Backoff;
+use tls::secured;
 
 /// How long a location can be read without keys.
 pub const PRESIGNED_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -269,41 +272,6 @@ fn error_code(document: &str) -> String {
         .filter(plain)
         .map(|code| format!(": {code}"))
         .unwrap_or_default()
-}
-
-type Builder = ureq::config::ConfigBuilder<ureq::typestate::AgentScope>;
-
-#[cfg(feature = "tls")]
-fn secured(builder: Builder, config: &S3Config) -> Result<ureq::Agent, String> {
-    use std::sync::Arc;
-
-    use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-
-    let mut tls =
-        TlsConfig::builder().unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
-    if let Some(pem) = &config.ca {
-        let certificates: Vec<Certificate<'static>> = parse_pem(pem)
-            .filter_map(|item| match item {
-                Ok(PemItem::Certificate(certificate)) => Some(certificate),
-                _ => None,
-            })
-            .collect();
-        if certificates.is_empty() {
-            return Err("no certificate in the CA file".to_owned());
-        }
-        tls = tls.root_certs(RootCerts::from(certificates));
-    } else if config.endpoint.starts_with("https:") {
-        return Err("https needs the store's certificate authority (--store-ca FILE)".to_owned());
-    }
-    Ok(builder.tls_config(tls.build()).build().into())
-}
-
-#[cfg(not(feature = "tls"))]
-fn secured(builder: Builder, config: &S3Config) -> Result<ureq::Agent, String> {
-    if config.endpoint.starts_with("https:") {
-        return Err("https needs a program built with the feature tls".to_owned());
-    }
-    Ok(builder.build().into())
 }
 
 #[cfg(test)]
