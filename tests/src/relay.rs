@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kerf_runtime::backend::RunError;
-use kerf_runtime::broker::Broker;
 use kerf_runtime::broker::mqtt::{MqttBroker, MqttConfig};
 use kerf_runtime::broker::topics::Topics;
+use kerf_runtime::broker::{Broker, Delivery};
 use kerf_runtime::source::{Input, Source, SourceError};
 use kerf_runtime::stage::envelope::Envelopes;
 use kerf_runtime::stage::head::{self, Answer, HeadConfig, HeadLinks, Summary};
@@ -120,6 +120,21 @@ pub fn head_config(device: &str) -> HeadConfig {
 pub fn connect(url: &str, client: &str) -> MqttBroker {
     let config = MqttConfig::new(url.parse().expect("a URL"), client);
     MqttBroker::connect(config).unwrap_or_else(|why| panic!("{client}: {why}"))
+}
+
+/// The next delivery within `wait`; a single [`Broker::receive`] ends early when a connection has come up.
+///
+/// # Panics
+/// When the connection is down after all of `wait`.
+pub fn next_delivery(broker: &mut dyn Broker, wait: Duration) -> Option<Delivery> {
+    let until = Instant::now() + wait;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match broker.receive(left).expect("the connection is up") {
+            None if !left.is_zero() => {}
+            delivery => return delivery,
+        }
+    }
 }
 
 /// A tail on this connection, alone or in a share group.

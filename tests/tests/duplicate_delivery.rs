@@ -15,7 +15,7 @@ use kerf_tests::kerf_stage;
 use kerf_tests::mosquitto::Mosquitto;
 use kerf_tests::process::Running;
 use kerf_tests::random::{Random, seed, soak};
-use kerf_tests::relay::connect;
+use kerf_tests::relay::{connect, next_delivery};
 use kerf_wire::{DeviceId, FrameId, Outcome, Receipt};
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -78,7 +78,7 @@ fn each_of_many_ids_is_delivered_once_over_repeats_shuffles_and_kills() {
                 kills += 1;
             }
         }
-        while let Ok(Some(delivery)) = tail.receive(Duration::from_millis(300)) {
+        while let Some(delivery) = next_delivery(&mut tail, Duration::from_millis(300)) {
             let receipt = Receipt::parse(&delivery.message.payload).unwrap();
             unconfirmed.remove(&receipt.id.sequence);
             tail.ack(delivery.token).unwrap();
@@ -114,10 +114,7 @@ fn a_result_cannot_make_the_reader_write_elsewhere() {
     right.correlation = right.correlation.clone();
     assert!(thief.publish(&right, WAIT).unwrap());
     loop {
-        let delivery = thief
-            .receive(WAIT)
-            .unwrap()
-            .expect("the receipt of the right one arrives");
+        let delivery = next_delivery(&mut thief, WAIT).expect("the receipt of the right one arrives");
         assert_ne!(delivery.message.topic, "home/door/open");
         thief.ack(delivery.token).unwrap();
         if delivery.message.topic == "kerf/cam/receipt" {

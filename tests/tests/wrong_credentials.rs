@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use kerf_runtime::broker::mqtt::{Credentials, MqttBroker, MqttConfig};
 use kerf_runtime::broker::{Broker, BrokerError, Message};
 use kerf_tests::mosquitto::Mosquitto;
+use kerf_tests::relay::next_delivery;
 use kerf_tests::{kerf_stage, succeed};
 
 const CANARY: &str = "canary-9f3b-password";
@@ -95,7 +96,7 @@ fn a_device_writes_and_reads_under_its_own_name_only() {
         spy.subscribe(filter).unwrap();
     }
     send(&mut connect(&broker, "cam-1"), "kerf/cam-1/frames/x", "own");
-    let got = tail.receive(SOON).unwrap().expect("a device's own frame arrives");
+    let got = next_delivery(&mut tail, SOON).expect("a device's own frame arrives");
     assert_eq!(got.message.payload, "own");
     tail.ack(got.token).unwrap();
     for forbidden in [
@@ -111,12 +112,12 @@ fn a_device_writes_and_reads_under_its_own_name_only() {
     send(&mut tail, "kerf/cam-1/result", "for cam-1");
     // What is sent last and allowed is the first that arrives: nothing forbidden came before it.
     send(&mut connect(&broker, "cam-1"), "kerf/cam-1/frames/x", "last");
-    let got = tail.receive(SOON).unwrap().expect("the last frame arrives");
+    let got = next_delivery(&mut tail, SOON).expect("the last frame arrives");
     assert_eq!(got.message.payload, "last");
     send(&mut tail, "kerf/cam-2/receipt", "for cam-2");
     let mut seen = Vec::new();
     while seen.last().is_none_or(|p| p != "for cam-2") {
-        let got = spy.receive(SOON).unwrap().expect("the spy's own receipt arrives");
+        let got = next_delivery(&mut spy, SOON).expect("the spy's own receipt arrives");
         seen.push(String::from_utf8(got.message.payload.to_vec()).unwrap());
         spy.ack(got.token).unwrap();
     }
