@@ -8,6 +8,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use kerf_runtime::broker::mqtt::{Credentials, MqttBroker, MqttConfig};
@@ -44,7 +45,10 @@ fn guarded(users: &[&str]) -> Mosquitto {
 }
 
 fn config(broker: &Mosquitto, user: &str, password: &str) -> MqttConfig {
-    let mut config = MqttConfig::new(broker.url().parse().unwrap(), format!("{user}-client"));
+    // One client id a connection: a second one of the same id would end the first.
+    static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+    let client = format!("{user}-{}", CONNECTIONS.fetch_add(1, Ordering::Relaxed));
+    let mut config = MqttConfig::new(broker.url().parse().unwrap(), client);
     config.credentials = Some(Credentials {
         user: user.to_owned(),
         password: password.to_owned(),
