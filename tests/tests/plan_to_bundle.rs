@@ -1,6 +1,10 @@
 //! From a model to a bundle by profile and plan: `kerf profile`, `kerf plan`, `kerf split --plan`.
 
-#![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::unwrap_used,
+    reason = "a test says what failed by panicking"
+)]
 
 use std::path::Path;
 use std::process::Command;
@@ -83,9 +87,12 @@ fn a_profile_adds_up_to_the_run_and_a_plan_becomes_a_bundle() {
         planned.cuts
     );
     let total: f64 = planned.baselines[0].outcome.latency_ms;
+    // Prices are whole nanoseconds: each node, of which there is one a value here, is off by half of one at most.
+    let rounding_ms = (values.len() + 1) as f64 * 0.5e-6;
     assert!(
-        (total / profile.run_ms.median - 1.0).abs() < 1e-6,
-        "the nodes add up to the run"
+        (total - profile.run_ms.median).abs() <= rounding_ms,
+        "the nodes add up to the run: {total} against {}",
+        profile.run_ms.median
     );
 
     let bundle = dir.path().join("bundle");
