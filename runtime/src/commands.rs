@@ -8,6 +8,8 @@ mod check;
 mod once;
 mod results;
 mod run;
+#[cfg(feature = "http")]
+mod serve;
 mod target;
 mod tensors;
 
@@ -20,6 +22,9 @@ pub(crate) enum Command {
     Run(Box<run::Run>),
     /// Deliver each result once
     Results(Box<results::Results>),
+    /// Answer over HTTP with the last part of a bundle
+    #[cfg(feature = "http")]
+    Serve(serve::Serve),
     /// Measure how long one part or a whole model takes
     Bench(bench::Bench),
     /// List the backends of this program, and whether a bundle's files are intact
@@ -32,6 +37,8 @@ impl Command {
             Self::Once(command) => command.run(),
             Self::Run(command) => command.run(),
             Self::Results(command) => command.run(),
+            #[cfg(feature = "http")]
+            Self::Serve(command) => command.run(),
             Self::Bench(command) => command.run(),
             Self::Check(command) => command.run(),
         }

@@ -13,6 +13,7 @@ pub mod exit;
 pub mod exits;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod job;
 pub mod limits;
 pub mod logging;
 pub mod measure;

@@ -15,6 +15,7 @@ pub mod handoff;
 pub mod head;
 pub mod keep;
 pub mod reader;
+pub mod resident;
 pub mod solo;
 pub mod tail;
 

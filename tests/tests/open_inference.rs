@@ -9,14 +9,18 @@
     reason = "a test says what failed by panicking"
 )]
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use kerf_runtime::http::limits::Limits;
 use kerf_runtime::http::{AnswerError, Card, Model, NamedTensor, Options, Server};
+use kerf_runtime::source::{npy, npz};
 use kerf_runtime::tensor::Tensor;
-use kerf_tests::{http, python, succeed};
+use kerf_tests::{bundle_of, fixture, http, kerf_stage, python, succeed};
 use kerf_wire::tensor::name;
 use kerf_wire::{DType, Dim, InferenceResult, TensorSpec};
 use proptest::prelude::*;
@@ -257,4 +261,105 @@ fn resident_bytes() -> usize {
         .and_then(|n| n.parse().ok())
         .expect("KiB");
     kib * 1024
+}
+
+/// A `kerf-stage serve` that ends with the test.
+struct Served {
+    child: std::process::Child,
+    address: std::net::SocketAddr,
+}
+
+impl Served {
+    fn start(bundle: &Path) -> Self {
+        let mut stage = kerf_stage();
+        stage.args(["serve", "--listen", "127.0.0.1:0", "--bundle"]).arg(bundle);
+        let mut child = stage.stdout(Stdio::piped()).spawn().expect("starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("piped");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("says where it listens");
+        let address = line.trim().trim_start_matches("http://").parse().expect(&line);
+        Self { child, address }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn a_resident_tail_answers_as_the_whole_model_and_sooner_than_a_job() {
+    let desk = tempfile::tempdir().unwrap();
+    let bundle = bundle_of("lenet5", desk.path());
+    let path = |name: &str| desk.path().join(name);
+    let mut archive = npz::Archive::open(File::open(fixture("models/lenet5.npz")).unwrap()).unwrap();
+    let input = archive.read("in_0").unwrap();
+    npy::write(&input.view(), File::create(path("digit.npy")).unwrap()).unwrap();
+    for output in ["head.frame", "head.npz"] {
+        let mut head = kerf_stage();
+        head.args(["once", "--part", "0", "--bundle"]).arg(&bundle);
+        succeed(
+            head.arg("--input")
+                .arg(path("digit.npy"))
+                .arg("--output")
+                .arg(path(output)),
+        );
+    }
+    let served = Served::start(&bundle);
+    let frame = std::fs::read(path("head.frame")).unwrap();
+    let mut client = http::Client::new(served.address);
+    let (status, answer) = client.post("/kerf/v1/frames", &[], &frame);
+    assert_eq!(status, 200, "{answer}");
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let got: Vec<f32> = serde_json::from_value(answer["outputs"][0]["data"].clone()).unwrap();
+    let expected = archive.read("out_0").unwrap();
+    let expected = expected.as_slice::<f32>();
+    let largest = expected.iter().fold(0_f32, |m, v| m.max(v.abs()));
+    let off = got.iter().zip(expected).fold(0_f32, |m, (a, b)| m.max((a - b).abs()));
+    assert!(
+        got.len() == expected.len() && off / largest <= 1e-3,
+        "{got:?} is not {expected:?}"
+    );
+    let mut damaged = frame.clone();
+    damaged[20] ^= 1;
+    assert_eq!(client.post("/kerf/v1/frames", &[], &damaged).0, 422);
+
+    // The same frame in a job a call: the process and its load, without the seconds of a pod.
+    let resident = median(21, || assert_eq!(client.post("/kerf/v1/frames", &[], &frame).0, 200));
+    let job = median(5, || {
+        let mut job = kerf_stage();
+        job.args(["once", "--part", "1", "--bundle"]).arg(&bundle);
+        job.env("INPUT_FILE_PATH", path("head.frame"))
+            .env("TMP_OUTPUT_DIR", desk.path());
+        succeed(&mut job);
+    });
+    let ratio = job.as_secs_f64() / resident.as_secs_f64();
+    println!("one frame: resident {resident:?}, a process a call {job:?}: {ratio:.0} times");
+    assert!(ratio > 3.0, "resident {resident:?}, a process a call {job:?}");
+
+    let Some(mut python) = python() else { return };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/judges/tail_http.py");
+    python
+        .arg(script)
+        .arg(served.address.to_string())
+        .arg(path("head.npz"))
+        .arg(fixture("models/lenet5.npz"));
+    let said = succeed(&mut python);
+    assert!(said.ends_with("agreed\n"), "{said}");
+}
+
+fn median(times: usize, mut run: impl FnMut()) -> Duration {
+    let mut took: Vec<Duration> = std::iter::repeat_with(|| {
+        let start = Instant::now();
+        run();
+        start.elapsed()
+    })
+    .take(times)
+    .collect();
+    took.sort();
+    took[times / 2]
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use kerf_runtime::exit::{Exit, Failure, OrExit};
 use kerf_runtime::exits;
+use kerf_runtime::job::Job;
 use kerf_runtime::result::Answer;
 use kerf_runtime::source::files::Files;
 use kerf_runtime::source::{Input, Source, concatenate};
@@ -22,6 +23,8 @@ use super::tensors;
 /// Without --output each answer is one line of JSON on standard output. With it, what leaves the part goes into a file
 /// that the next part takes as its --input: .npz (named arrays) or .frame (as it would travel); into a folder of such
 /// files where there are several inputs.
+///
+/// As a job of OSCAR it takes its input from INPUT_FILE_PATH and leaves KEY.json, or KEY.err.json, in TMP_OUTPUT_DIR.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -45,6 +48,12 @@ pub(crate) struct Once {
 
 impl Once {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        let variable = |name: &str| std::env::var(name).ok();
+        if self.input.is_none()
+            && let Some(job) = Job::from_environment(&variable)
+        {
+            return run_job(job, &self.target);
+        }
         let mut ready = self.target.load()?;
         let input = self.input.or(ready.source.clone());
         let input =
@@ -89,6 +98,15 @@ impl Once {
             number += 1;
         }
     }
+}
+
+/// Whatever fails from here on is told by a file, loading included.
+fn run_job(mut job: Job, target: &Target) -> Result<(), Failure> {
+    let outcome = target.resident().and_then(|mut resident| {
+        job.loaded();
+        Ok(resident.file(&job.input)?)
+    });
+    job.finish(outcome)
 }
 
 /// What a run's answer says of where it was made, taken before the engine is borrowed.

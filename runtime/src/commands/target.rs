@@ -7,6 +7,7 @@ use kerf_runtime::bundle::{Bundle, open_model};
 use kerf_runtime::config::{BackendConfig, Config, StageConfig, TrustConfig};
 use kerf_runtime::exit::Failure;
 use kerf_runtime::source::Reader;
+use kerf_runtime::stage::resident::Resident;
 use kerf_runtime::step::Step;
 use kerf_runtime::wire::Digest;
 
@@ -59,6 +60,20 @@ impl Ready {
 }
 
 impl Target {
+    /// Loads the last part of the bundle, to answer by itself.
+    pub(super) fn resident(&self) -> Result<Resident, Failure> {
+        let settings = Config {
+            stage: self.stage.clone(),
+            backend: self.backend.clone(),
+            ..Config::default()
+        };
+        let config = settings.resolve(self.config.as_deref())?;
+        let dir = config.stage.bundle.as_deref();
+        let bundle = Bundle::open(dir.ok_or_else(|| Failure::usage("--bundle DIR is needed: only a bundle answers"))?)?;
+        let (names, options) = (&config.backend.names, config.backend.options());
+        Ok(Resident::load(&bundle, config.stage.part, names, &options)?)
+    }
+
     /// Opens, verifies and loads it.
     pub(super) fn load(self) -> Result<Ready, Failure> {
         let settings = Config {

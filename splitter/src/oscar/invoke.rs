@@ -1,7 +1,7 @@
 //! Runs an input through a service: by an object in its bucket (asynchronous), by `/run` (synchronous), or by the
 //! resident container behind OSCAR's path (exposed).
 //!
-//! The result's name follows from the input's key alone (see [`result_key`]), so no log and no listing is needed to find
+//! The result's name follows from the input's key alone (see [`kerf_runtime::job`]), so no log and no listing is needed to find
 //! it, and no key is used twice: runs cannot take each other's results.
 
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use ureq::http::Method;
 use super::client::{By, Client, Payload};
 use super::service::checked;
 use super::{OscarError, Service};
+use kerf_runtime::job::{error_name, result_name};
 
 /// Shortest and longest pause between two looks for a result.
 const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -55,12 +56,6 @@ struct Presigned {
     headers: Option<std::collections::BTreeMap<String, String>>,
 }
 
-/// Name of the result object for an input's key: the whole key with `/` as `_`, and `.json`; beside it `.err.json` where
-/// the job failed.
-pub fn result_key(key: &str) -> String {
-    format!("{}.json", key.trim_matches('/').replace('/', "_"))
-}
-
 impl Client {
     /// Uploads an input under a key of its own and waits for its result.
     ///
@@ -86,10 +81,8 @@ impl Client {
         self.put(&upload, input)?;
         let uploaded = Instant::now();
         let (bucket, folder) = to.bucket_and_folder();
-        let name = result_key(&key);
-        let result = self.presign(bucket, &under(folder, &name), "download", wait)?;
-        let error = name.replace(".json", ".err.json");
-        let error = self.presign(bucket, &under(folder, &error), "download", wait)?;
+        let result = self.presign(bucket, &under(folder, &result_name(&key)), "download", wait)?;
+        let error = self.presign(bucket, &under(folder, &error_name(&key)), "download", wait)?;
         let mut pause = POLL.0;
         loop {
             for (address, failed) in [(&result, false), (&error, true)] {
@@ -252,8 +245,8 @@ mod tests {
 
     #[test]
     fn a_result_is_named_after_the_whole_key() {
-        assert_eq!(result_key("in/cam-1/x.kf"), "in_cam-1_x.kf.json");
-        assert_eq!(result_key("x"), "x.json");
+        assert_eq!(result_name("in/cam-1/x.kf"), "in_cam-1_x.kf.json");
+        assert_eq!(result_name("x"), "x.json");
         assert_ne!(unique("kf"), unique("kf"));
         assert_eq!(unique("../x").len(), 34);
     }

@@ -1,18 +1,23 @@
 //! A job: MinIO's event, the supervisor's environment, the script, the output objects.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::{Cluster, JobRecord, now};
 
 /// What runs a job in its pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Supervisor {
     /// The few lines below, by the facts.
     StandIn,
+    /// faas-supervisor itself, by this Python; it fetches and uploads over S3.
+    Real(std::path::PathBuf),
 }
 
 /// MinIO's event for a new object: `Key` is plain, `s3.object.key` is query-escaped.
@@ -71,8 +76,9 @@ pub(super) fn start(cluster: &Arc<Cluster>, service: &str, event: String) {
 
 /// What the supervisor does in its pod; gives the log and the output files.
 pub(super) fn supervise(cluster: &Cluster, service: &Value, event: &str) -> (String, Vec<(String, Vec<u8>)>) {
-    match cluster.options.supervisor {
+    match &cluster.options.supervisor {
         Supervisor::StandIn => stand_in(cluster, service, event),
+        Supervisor::Real(python) => real(cluster, python, service, event),
     }
 }
 
@@ -110,21 +116,55 @@ fn stand_in(cluster: &Cluster, service: &Value, event: &str) -> (String, Vec<(St
     (String::from_utf8_lossy(&log).into_owned(), files)
 }
 
+/// The event on standard input, script and configuration by the variables of its binary mode.
+fn real(cluster: &Cluster, python: &Path, service: &Value, event: &str) -> (String, Vec<(String, Vec<u8>)>) {
+    let mut configuration = service.clone();
+    let minio = json!({"endpoint": format!("http://{}/s3", cluster.address), "verify": false, "region": "us-east-1",
+        "access_key": "minio", "secret_key": "minio-secret"});
+    configuration["storage_providers"] = json!({"minio": {"default": minio}});
+    let script = service.get("script").and_then(Value::as_str).unwrap_or_default();
+    let program = "import sys\nfrom faassupervisor.supervisor import main\nprint(main(sys.stdin.read()))";
+    let mut supervisor = container(cluster, service, Command::new(python).args(["-c", program]));
+    supervisor
+        .env("FUNCTION_CONFIG", BASE64.encode(configuration.to_string()))
+        .env("SCRIPT", BASE64.encode(script))
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = supervisor.spawn().expect("the judges' Python starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(event.as_bytes()).expect("takes the event");
+    drop(stdin);
+    let ran = child.wait_with_output().expect("ends");
+    let log = [ran.stdout, ran.stderr].concat();
+    (String::from_utf8_lossy(&log).into_owned(), Vec::new())
+}
+
+/// The same program in the container's environment and no other.
+fn container(cluster: &Cluster, service: &Value, program: &Command) -> Command {
+    let mut inside = Command::new(program.get_program());
+    inside
+        .args(program.get_args())
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    let variables = service.pointer("/environment/variables").and_then(Value::as_object);
+    for (name, value) in variables.into_iter().flatten() {
+        inside.env(name, value.as_str().unwrap_or_default());
+    }
+    inside.envs(cluster.options.container.iter().map(|(n, v)| (n, v)));
+    let name = service.get("name").and_then(Value::as_str).unwrap_or_default();
+    inside.env("OSCAR_SERVICE_NAME", name).env("JOB_UUID", "a-job");
+    inside
+}
+
 /// `/bin/sh script.sh` in the container's environment and no other.
 fn shell(cluster: &Cluster, service: &Value, folder: &Path) -> Command {
     let script = folder.join("script.sh");
     let text = service.get("script").and_then(Value::as_str).unwrap_or_default();
     std::fs::write(&script, text).expect("writes the script");
-    let mut shell = Command::new("/bin/sh");
-    shell.arg(script).env_clear().stdin(Stdio::null());
-    shell.env("PATH", "/usr/local/bin:/usr/bin:/bin");
-    shell.envs(cluster.options.container.iter().map(|(n, v)| (n, v)));
-    let variables = service.pointer("/environment/variables").and_then(Value::as_object);
-    for (name, value) in variables.into_iter().flatten() {
-        shell.env(name, value.as_str().unwrap_or_default());
-    }
-    let name = service.get("name").and_then(Value::as_str).unwrap_or_default();
-    shell.env("OSCAR_SERVICE_NAME", name).env("JOB_UUID", "a-job");
+    let mut shell = container(cluster, service, Command::new("/bin/sh").arg(script));
+    shell.stdin(Stdio::null());
     shell
 }
 

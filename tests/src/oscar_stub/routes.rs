@@ -54,6 +54,9 @@ pub(super) fn serve(cluster: &Arc<Cluster>, mut request: Request) {
 fn answer(cluster: &Arc<Cluster>, method: &str, target: &str, authorization: &str, body: &[u8]) -> Answer {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    if let ["s3", bucket, key @ ..] = segments.as_slice() {
+        return s3(cluster, method, bucket, &job::unescaped(&key.join("/")), body);
+    }
     if segments.first() == Some(&"objects") {
         return object(cluster, method, target, body);
     }
@@ -213,6 +216,21 @@ fn object(cluster: &Arc<Cluster>, method: &str, target: &str, body: &[u8]) -> An
         }
     }
     (200, Vec::new())
+}
+
+/// As much of S3 as the real supervisor asks for.
+fn s3(cluster: &Cluster, method: &str, bucket: &str, key: &str, body: &[u8]) -> Answer {
+    match method {
+        "PUT" => {
+            cluster.options.store.write(bucket, key, body.to_vec());
+            (200, Vec::new())
+        }
+        _ => cluster
+            .options
+            .store
+            .read(bucket, key)
+            .map_or((404, b"NoSuchKey".to_vec()), |body| (200, body)),
+    }
 }
 
 fn run(cluster: &Cluster, name: &str, body: &[u8]) -> Answer {
