@@ -225,12 +225,14 @@ impl<'a> Link<'a> {
         if let Some(flight) = self.flights.flight_mut(sequence) {
             flight.envelope = Some(envelope.clone());
         }
+        // Before the hand-over: the answer can be on its way back before `publish` returns.
+        let at = Instant::now();
         let sent = self
             .broker
             .publish(&Message::new(self.topic.clone(), envelope), SLOT_WAIT);
         if sent.map_err(Refused::of_broker)? {
             self.metrics.sent.add(1);
-            if self.flights.sent(sequence, Instant::now()) {
+            if self.flights.sent(sequence, at) {
                 self.summary.resent += 1;
                 self.metrics.resent.add(1);
                 log::debug!("event=resent sequence={sequence} frame_bytes={}", frame.len());
