@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Metrics;
 
@@ -36,9 +36,8 @@ pub fn serve(metrics: Arc<Metrics>, listen: SocketAddr) -> std::io::Result<Socke
 fn answer(mut stream: TcpStream, metrics: &Metrics) -> std::io::Result<()> {
     stream.set_read_timeout(Some(DEADLINE))?;
     stream.set_write_timeout(Some(DEADLINE))?;
-    let mut request = [0; MAX_REQUEST_BYTES];
-    let read = stream.read(&mut request)?;
-    let request = request.get(..read).unwrap_or_default();
+    let mut room = [0; MAX_REQUEST_BYTES];
+    let request = read_head(&mut stream, &mut room)?;
     let (status, body) = if request.starts_with(b"GET /metrics") {
         ("200 OK", metrics.text() + "# EOF\n")
     } else {
@@ -51,6 +50,21 @@ fn answer(mut stream: TcpStream, metrics: &Metrics) -> std::io::Result<()> {
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )?;
     stream.flush()
+}
+
+/// Reads up to the empty line that ends a request's head, which may come in any number of pieces; what does not fit is left.
+fn read_head<'a>(stream: &mut TcpStream, room: &'a mut [u8]) -> std::io::Result<&'a [u8]> {
+    let begun = Instant::now();
+    let mut length = 0;
+    while let Some(free) = room.get_mut(length..).filter(|free| !free.is_empty()) {
+        let read = stream.read(free)?;
+        length += read;
+        let head = room.get(..length).unwrap_or_default();
+        if read == 0 || head.ends_with(b"\r\n\r\n") || begun.elapsed() > DEADLINE {
+            break;
+        }
+    }
+    Ok(room.get(..length).unwrap_or_default())
 }
 
 #[cfg(test)]
