@@ -33,6 +33,15 @@ fn result(id: &FrameId) -> Message {
     message
 }
 
+/// Takes the receipts that are there, and waits this long for each next one.
+fn confirm(tail: &mut impl Broker, wait: Duration, unconfirmed: &mut BTreeSet<u64>) {
+    while let Some(delivery) = next_delivery(tail, wait) {
+        let receipt = Receipt::parse(&delivery.message.payload).unwrap();
+        unconfirmed.remove(&receipt.id.sequence);
+        tail.ack(delivery.token).unwrap();
+    }
+}
+
 #[test]
 fn each_of_many_ids_is_delivered_once_over_repeats_shuffles_and_kills() {
     let count = 2_000 * soak().min(50);
@@ -71,6 +80,8 @@ fn each_of_many_ids_is_delivered_once_over_repeats_shuffles_and_kills() {
         random.shuffle(&mut batch);
         for (n, &sequence) in batch.iter().enumerate() {
             assert!(tail.publish(&result(&id(sequence)), WAIT).unwrap());
+            // Read while writing: deliveries that wait are bounded.
+            confirm(&mut tail, Duration::ZERO, &mut unconfirmed);
             if kills < 4 && n == batch.len() / 2 {
                 // In the middle of writing: the next reader has only the file to remember by.
                 drop(running);
@@ -78,11 +89,7 @@ fn each_of_many_ids_is_delivered_once_over_repeats_shuffles_and_kills() {
                 kills += 1;
             }
         }
-        while let Some(delivery) = next_delivery(&mut tail, Duration::from_millis(300)) {
-            let receipt = Receipt::parse(&delivery.message.payload).unwrap();
-            unconfirmed.remove(&receipt.id.sequence);
-            tail.ack(delivery.token).unwrap();
-        }
+        confirm(&mut tail, Duration::from_millis(300), &mut unconfirmed);
     }
     drop(running);
     let text = std::fs::read_to_string(&output).unwrap();
