@@ -13,6 +13,8 @@ use kerf_wire::{Digest, TensorRef, TensorSpec};
 
 use crate::tensor::Tensor;
 
+#[cfg(feature = "onnxruntime")]
+pub mod onnxruntime;
 #[cfg(feature = "tract")]
 pub mod tract;
 
@@ -226,6 +228,10 @@ pub fn all() -> &'static [&'static dyn Backend] {
     &[
         #[cfg(feature = "tract")]
         &tract::Tract,
+        #[cfg(feature = "onnxruntime")]
+        &onnxruntime::OnnxRuntime,
+        #[cfg(feature = "tensorrt")]
+        &onnxruntime::TensorRt,
     ]
 }
 

@@ -169,7 +169,6 @@ fn a_password_taken_away_while_running_is_told_as_such() {
     assert!(!told.to_string().contains("canary"), "{told}");
 }
 
-#[cfg(feature = "tls")]
 mod tls {
     use super::*;
     use kerf_runtime::broker::mqtt::TlsConfig;
