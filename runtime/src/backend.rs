@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kerf_wire::manifest::Format;
+use kerf_wire::manifest::{Conversion, Format};
 use kerf_wire::{Digest, TensorRef, TensorSpec};
 
 use crate::tensor::Tensor;
@@ -81,7 +81,7 @@ pub struct DeviceInfo {
 }
 
 /// A file that a stage loads, as the manifest or the command line names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Artifact {
     /// The file.
     pub path: PathBuf,
@@ -95,6 +95,8 @@ pub struct Artifact {
     pub companions: Vec<Companion>,
     /// What the manifest says of its inputs and outputs, in the artifact's order; none for a bare model.
     pub signature: Option<Signature>,
+    /// How it was converted; none where it is the part as it was cut.
+    pub conversion: Option<Conversion>,
 }
 
 /// A file that an artifact reads, e.g. external weights.

@@ -23,6 +23,8 @@ pub use error::BundleError;
 pub use file::{digest, read_bounded};
 pub use trust::Trust;
 
+/// The custom operator into which `edgetpu_compiler` puts what the Edge TPU runs.
+const EDGETPU_OPERATOR: &str = "edgetpu-custom-op";
 /// The manifest's file name.
 pub const MANIFEST: &str = "manifest.json";
 
@@ -129,16 +131,25 @@ impl Bundle {
         TensorSpec::new(name, value.dtype, dims).map_err(|why| self.broken(format!("value {name:?}: {why}")))
     }
 
-    /// The first artifact of part `index` in one of `formats`, best format first, read and checked.
+    /// The artifact of part `index` in one of `formats`, best format first, read and checked. Of several in one format
+    /// it is the one of this `precision`, else the part as it was cut, else the first.
     /// None where the part has none in these formats.
     ///
     /// # Errors
     /// When a file is missing, is not what the manifest says, or is over a bound.
-    pub fn artifact(&self, index: usize, formats: &[Format]) -> Result<Option<Verified<Artifact>>, BundleError> {
+    pub fn artifact(
+        &self,
+        index: usize,
+        formats: &[Format],
+        precision: Option<&str>,
+    ) -> Result<Option<Verified<Artifact>>, BundleError> {
         let part = self.part(index)?;
-        let best = formats
-            .iter()
-            .find_map(|format| part.artifacts.iter().find(|a| a.format == *format));
+        let wanted = |a: &&manifest::Artifact| precision.is_some() && precision == precision_of(a);
+        let best = formats.iter().find_map(|format| {
+            let of_format = || part.artifacts.iter().filter(|a| a.format == *format);
+            let as_cut = || of_format().find(|a| a.conversion.is_none());
+            of_format().find(wanted).or_else(as_cut).or_else(|| of_format().next())
+        });
         best.map(|artifact| self.verify(part, artifact)).transpose()
     }
 
@@ -192,6 +203,7 @@ impl Bundle {
                 inputs: specs(&part.inputs)?,
                 outputs: specs(&part.outputs)?,
             }),
+            conversion: artifact.conversion.clone(),
         })
     }
 
@@ -235,6 +247,7 @@ pub fn open_model(path: &Path) -> Result<Verified<Artifact>, BundleError> {
     }
     let contents = read_bounded(path, MAX_ARTIFACT_BYTES)?;
     let format = match path.extension().and_then(|e| e.to_str()) {
+        Some("tflite") if has_edgetpu_operator(&contents) => Format::EdgetpuTflite,
         Some("tflite") => Format::Tflite,
         Some("xml") => Format::OpenvinoIr,
         Some("blob") => Format::MyriadBlob,
@@ -248,6 +261,7 @@ pub fn open_model(path: &Path) -> Result<Verified<Artifact>, BundleError> {
         contents: Arc::new(contents),
         companions: Vec::new(),
         signature: None,
+        conversion: None,
     };
     if format == Format::Onnx {
         let scan = guard::scan(&artifact.contents).map_err(|why| model_refused(&artifact, &why))?;
@@ -266,11 +280,21 @@ pub fn open_model(path: &Path) -> Result<Verified<Artifact>, BundleError> {
     check_and_seal(artifact)
 }
 
+fn precision_of(artifact: &manifest::Artifact) -> Option<&'static str> {
+    artifact.conversion.as_ref().map(|c| c.precision.as_str())
+}
+
 fn model_refused(artifact: &Artifact, why: &guard::GuardError) -> BundleError {
     BundleError::Model {
         path: artifact.path.clone(),
         why: why.to_string(),
     }
+}
+
+/// True for a TFLite file that `edgetpu_compiler` wrote: it names the operator that only libedgetpu runs.
+pub fn has_edgetpu_operator(tflite: &[u8]) -> bool {
+    let name = EDGETPU_OPERATOR.as_bytes();
+    tflite.windows(name.len()).any(|window| window == name)
 }
 
 /// The last check before an engine may see an artifact.

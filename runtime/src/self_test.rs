@@ -6,7 +6,7 @@
 
 use kerf_wire::{DType, TensorRef};
 
-use crate::backend::{BackendError, Session};
+use crate::backend::{Artifact, BackendError, Session};
 use crate::bundle::{Bundle, BundleError};
 use crate::source::npz::Archive;
 use crate::step::LoadError;
@@ -15,14 +15,22 @@ use crate::tensor::Tensor;
 /// Runs the self-test of the bundle through a loaded part; nothing to do where the bundle has none.
 ///
 /// # Errors
-/// When the file is not what the manifest says, or the answer differs by more than the manifest's tolerance.
-pub fn check(bundle: &Bundle, backend: &'static str, session: &mut dyn Session) -> Result<(), LoadError> {
+/// When the file is not what the manifest says, or the answer differs by more than the manifest's tolerance for this
+/// artifact, or where it has none, for the bundle.
+pub fn check(
+    bundle: &Bundle,
+    artifact: &Artifact,
+    backend: &'static str,
+    session: &mut dyn Session,
+) -> Result<(), LoadError> {
     let Some(test) = &bundle.manifest().self_test else {
         return Ok(());
     };
     let Some(bytes) = bundle.self_test_bytes()? else {
         return Ok(());
     };
+    let own = artifact.conversion.as_ref().and_then(|c| c.tolerance);
+    let tolerance = own.unwrap_or(test.tolerance);
     let refused = |why: &dyn std::fmt::Display| bundle.refused(format!("self-test {:?}: {why}", test.file));
     let mut archive = Archive::from_bytes(&bytes).map_err(|why| refused(&why))?;
     let mut read = |name: &str| -> Result<Tensor, BundleError> { archive.read(name).map_err(|why| refused(&why)) };
@@ -49,10 +57,10 @@ pub fn check(bundle: &Bundle, backend: &'static str, session: &mut dyn Session) 
             )));
         }
         let difference = relative_difference(got, expected);
-        if difference.is_nan() || difference > test.tolerance {
+        if difference.is_nan() || difference > tolerance {
             return Err(differs(format!(
                 "value {}: max|a−b| / max|b| is {difference:.2e}, the tolerance {:.0e}",
-                spec.name, test.tolerance
+                spec.name, tolerance
             )));
         }
     }

@@ -58,14 +58,14 @@ impl Step {
         }
         let told = if backends.is_empty() { &part.backends } else { backends };
         let chosen = choose(told, |backend| {
-            let artifact = bundle.artifact(index, backend.formats())?;
+            let artifact = bundle.artifact(index, backend.formats(), options.precision.as_deref())?;
             let artifact = artifact.ok_or_else(|| LoadError::NoArtifact {
                 backend: backend.name(),
                 what: format!("part {index}"),
                 formats: backend.formats(),
             })?;
             let mut session = backend.load(&artifact, options)?;
-            self_test::check(bundle, backend.name(), session.as_mut())?;
+            self_test::check(bundle, &artifact, backend.name(), session.as_mut())?;
             Ok(session)
         })?;
         Ok(Self::of(chosen, leaving))

@@ -325,6 +325,7 @@ fn the_form_that_is_prepared_offline_answers_as_the_model() {
             bytes: prepared.len() as u64,
             companions: Vec::new(),
             compiled_for: None,
+            conversion: None,
         }];
         std::fs::write(path, manifest.to_json().unwrap()).unwrap();
         let (known, output) = (

@@ -12,10 +12,12 @@ use crate::limits::MAX_TENSORS;
 use crate::tensor::DType;
 
 mod check;
+mod conversion;
 mod exits;
 mod preprocess;
 
 pub use check::ManifestError;
+pub use conversion::{Binding, Comparison, Conversion, Precision};
 pub use exits::{Exit, ExitMeasure, ExitPolicy};
 pub use preprocess::{Colour, Crop, Layout, Preprocess, Resize};
 
@@ -104,7 +106,7 @@ pub struct Part {
 }
 
 /// A file that a backend loads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Artifact {
     /// File name beside the manifest: no folder, no `..`.
@@ -121,6 +123,9 @@ pub struct Artifact {
     /// Where it was compiled, for formats that belong to one machine or library version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compiled_for: Option<String>,
+    /// How it was converted; none where it is the part as it was cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversion: Option<Conversion>,
 }
 
 /// A file that an artifact reads.
@@ -145,6 +150,8 @@ pub enum Format {
     OpenvinoIr,
     MyriadBlob,
     Tflite,
+    /// TFLite with the operator that only the Edge TPU's delegate runs.
+    EdgetpuTflite,
     TensorrtEngine,
 }
 

@@ -164,3 +164,22 @@ fn every_prefix_is_refused() {
         );
     }
 }
+
+#[test]
+fn a_conversion_must_bind_every_value_once_in_an_order_of_axes() {
+    let conversion =
+        |inputs: Value| json!({"tool": "onnx2tf 1", "precision": "int8", "tolerance": 0.1, "inputs": inputs});
+    let place = "/parts/0/artifacts/0/conversion";
+    let nhwc = json!([{"value": "in", "order": [0, 2, 3, 1]}]);
+    let mut good = manifest();
+    good["parts"][0]["artifacts"][0]["conversion"] = conversion(nhwc);
+    assert!(parse(&good).is_ok());
+    let twice = json!([{"value": "in", "order": [0, 2, 2, 1]}]);
+    assert!(refusal(place, conversion(twice)).contains("no order of axes"));
+    let other = json!([{"value": "mid"}]);
+    assert!(refusal(place, conversion(other)).contains("expected [\"in\"]"));
+    let negative = json!({"tool": "t", "precision": "f16", "tolerance": -1.0});
+    assert!(refusal(place, negative).contains("tolerance"));
+    let unknown = json!({"tool": "t", "precision": "f8"});
+    assert!(refusal(place, unknown).contains("f8"));
+}

@@ -76,6 +76,7 @@ fn artifact(files: PartFiles) -> Artifact {
             })
             .collect(),
         compiled_for: None,
+        conversion: None,
     }
 }
 

@@ -87,7 +87,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
 }
 
 /// For tolerances and thresholds: finite and not below zero.
-fn not_negative(what: &str, number: f64) -> Result<(), ManifestError> {
+pub(super) fn not_negative(what: &str, number: f64) -> Result<(), ManifestError> {
     if number.is_finite() && number >= 0.0 {
         Ok(())
     } else {
@@ -164,7 +164,13 @@ fn check_part(part: &Part) -> Result<(), ManifestError> {
             .chain(a.companions.iter().map(|c| c.file.clone()))
             .collect::<Vec<_>>()
     };
-    part.artifacts.iter().flat_map(files).try_for_each(|file| plain(&file))
+    part.artifacts
+        .iter()
+        .flat_map(files)
+        .try_for_each(|file| plain(&file))?;
+    part.artifacts
+        .iter()
+        .try_for_each(|artifact| super::conversion::check(part, artifact))
 }
 
 fn check_exits(manifest: &Manifest) -> Result<(), ManifestError> {

@@ -1,0 +1,406 @@
+//! The C API of TensorFlow Lite and of its external delegates, opened at run time, behind types that cannot be misused.
+//!
+//! Owns: every `unsafe` of this backend. Must not know: what tensors mean.
+//! The functions and their rules are those of `tensorflow/lite/c/c_api.h` and `common.h` of TensorFlow 2.9; later versions
+//! kept them. A library is never closed again: both leave threads behind.
+
+#![allow(unsafe_code, reason = "foreign functions; each call says why it is sound")]
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::path::{Path, PathBuf};
+use std::ptr::{NonNull, null};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libloading::Library;
+
+use crate::limits::{MAX_RANK, MAX_VENDOR_MESSAGE_BYTES};
+
+/// `TfLiteStatus`: 0 is good.
+const OK: c_int = 0;
+
+/// `TfLiteQuantizationParams`: real = `scale` × (stored − `zero_point`); a scale of 0 says that there are none.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Quantisation {
+    pub(super) scale: f32,
+    pub(super) zero_point: i32,
+}
+
+type Opaque = *mut c_void;
+type Report = extern "C" fn(*mut c_void, *const c_char, *mut c_void);
+
+macro_rules! functions {
+    ($($field:ident = $symbol:literal: fn($($argument:ty),*) $(-> $result:ty)?;)*) => {
+        /// TensorFlow Lite's functions.
+        struct Functions {
+            $($field: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
+        }
+
+        impl Functions {
+            fn of(library: &'static Library) -> Result<Self, String> {
+                Ok(Self {
+                    $($field: {
+                        // SAFETY: the type is the one that c_api.h declares for this name, and the library is never closed.
+                        *unsafe { library.get(concat!($symbol, "\0").as_bytes()) }.map_err(|why| reason(&why))?
+                    },)*
+                })
+            }
+        }
+    };
+}
+
+functions! {
+    version = "TfLiteVersion": fn() -> *const c_char;
+    model_create = "TfLiteModelCreate": fn(*const c_void, usize) -> Opaque;
+    model_delete = "TfLiteModelDelete": fn(Opaque);
+    options_create = "TfLiteInterpreterOptionsCreate": fn() -> Opaque;
+    options_delete = "TfLiteInterpreterOptionsDelete": fn(Opaque);
+    options_threads = "TfLiteInterpreterOptionsSetNumThreads": fn(Opaque, i32);
+    options_report = "TfLiteInterpreterOptionsSetErrorReporter": fn(Opaque, Report, *mut c_void);
+    options_delegate = "TfLiteInterpreterOptionsAddDelegate": fn(Opaque, Opaque);
+    create = "TfLiteInterpreterCreate": fn(Opaque, Opaque) -> Opaque;
+    delete = "TfLiteInterpreterDelete": fn(Opaque);
+    allocate = "TfLiteInterpreterAllocateTensors": fn(Opaque) -> c_int;
+    invoke = "TfLiteInterpreterInvoke": fn(Opaque) -> c_int;
+    inputs = "TfLiteInterpreterGetInputTensorCount": fn(Opaque) -> i32;
+    outputs = "TfLiteInterpreterGetOutputTensorCount": fn(Opaque) -> i32;
+    input = "TfLiteInterpreterGetInputTensor": fn(Opaque, i32) -> Opaque;
+    output = "TfLiteInterpreterGetOutputTensor": fn(Opaque, i32) -> Opaque;
+    tensor_type = "TfLiteTensorType": fn(Opaque) -> c_int;
+    tensor_rank = "TfLiteTensorNumDims": fn(Opaque) -> i32;
+    tensor_dim = "TfLiteTensorDim": fn(Opaque, i32) -> i32;
+    tensor_bytes = "TfLiteTensorByteSize": fn(Opaque) -> usize;
+    tensor_data = "TfLiteTensorData": fn(Opaque) -> *mut c_void;
+    tensor_name = "TfLiteTensorName": fn(Opaque) -> *const c_char;
+    tensor_quantisation = "TfLiteTensorQuantizationParams": fn(Opaque) -> Quantisation;
+}
+
+unsafe extern "C" {
+    /// The C library's. A `va_list` argument is a pointer on every Linux ABI that we build for: an array that decays
+    /// (x86-64), a struct of 32 bytes passed by reference (AArch64), a struct of one pointer (AArch32).
+    fn vsnprintf(into: *mut c_char, length: usize, format: *const c_char, arguments: *mut c_void) -> c_int;
+}
+
+/// libloading's text hides the loader's reason; this is both.
+pub(super) fn reason(why: &libloading::Error) -> String {
+    std::error::Error::source(why).map_or_else(|| why.to_string(), ToString::to_string)
+}
+
+/// A shared library, opened once a process and never closed.
+pub(super) fn open(path: &Path) -> Result<&'static Library, String> {
+    static OPENED: Mutex<Vec<(PathBuf, &'static Library)>> = Mutex::new(Vec::new());
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, library)) = opened.iter().find(|(p, _)| p == path) {
+        return Ok(*library);
+    }
+    // SAFETY: opening runs the library's constructors; it is the vendor's own library, named by the person who runs us.
+    let library = unsafe { Library::new(path) }.map_err(|why| reason(&why))?;
+    let library: &'static Library = Box::leak(Box::new(library));
+    opened.push((path.to_owned(), library));
+    Ok(library)
+}
+
+/// What the library says of errors: it has no other way than a callback.
+#[derive(Default)]
+struct Messages(Mutex<String>);
+
+impl Messages {
+    fn add(&self, text: &str) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() + text.len() < MAX_VENDOR_MESSAGE_BYTES {
+            all.push_str(if all.is_empty() { "" } else { "; " });
+            all.push_str(text.trim());
+        }
+    }
+
+    fn take(&self) -> String {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.is_empty() {
+            return "the library gives no reason".to_owned();
+        }
+        std::mem::take(&mut all)
+    }
+}
+
+extern "C" fn report(messages: *mut c_void, format: *const c_char, arguments: *mut c_void) {
+    let mut text = [0_u8; 512];
+    // SAFETY: `format` and its arguments are the caller's own pair; what is written is bounded and ends with a zero.
+    let written = unsafe { vsnprintf(text.as_mut_ptr().cast(), text.len(), format, arguments) };
+    let text = CStr::from_bytes_until_nul(&text).map(CStr::to_string_lossy);
+    if let (true, Ok(text)) = (written > 0, text) {
+        // SAFETY: the pointer is to the `Messages` of the interpreter that is calling, which outlives it.
+        unsafe { &*messages.cast::<Messages>() }.add(&text);
+    }
+}
+
+/// TensorFlow Lite, opened.
+#[derive(Clone, Copy)]
+pub(super) struct TfLite(&'static Functions);
+
+impl TfLite {
+    /// Opens it.
+    pub(super) fn open(path: &Path) -> Result<Self, String> {
+        static OPENED: Mutex<Vec<(PathBuf, TfLite)>> = Mutex::new(Vec::new());
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, library)) = opened.iter().find(|(p, _)| p == path) {
+            return Ok(*library);
+        }
+        let library = Self(Box::leak(Box::new(Functions::of(open(path)?)?)));
+        opened.push((path.to_owned(), library));
+        Ok(library)
+    }
+
+    /// e.g. `2.9.0`.
+    pub(super) fn version(self) -> String {
+        // SAFETY: takes nothing and gives a static string.
+        text(unsafe { (self.0.version)() })
+    }
+}
+
+fn text(string: *const c_char) -> String {
+    if string.is_null() {
+        return String::new();
+    }
+    // SAFETY: the library's strings end with a zero and live as long as what they name, which the caller holds.
+    unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
+}
+
+type CreateDelegate =
+    unsafe extern "C" fn(*const *const c_char, *const *const c_char, usize, extern "C" fn(*const c_char)) -> Opaque;
+
+/// An external delegate: a vendor's library that takes over operators. Its two functions are those that
+/// `tensorflow/lite/delegates/external/external_delegate.cc` looks for.
+pub(super) struct Delegate {
+    raw: NonNull<c_void>,
+    destroy: unsafe extern "C" fn(Opaque),
+}
+
+/// What the delegate that is being made says; its callback has no other place to go.
+static DELEGATE_SAYS: Messages = Messages(Mutex::new(String::new()));
+
+extern "C" fn delegate_reports(message: *const c_char) {
+    DELEGATE_SAYS.add(&text(message));
+}
+
+impl Delegate {
+    /// Makes one with these options; fails with what it says, e.g. that there is no device.
+    pub(super) fn create(library: &'static Library, options: &[(&str, &str)]) -> Result<Self, String> {
+        // SAFETY: the types are those that external_delegate.cc calls these names with.
+        let (create, destroy) = unsafe {
+            let create = library.get::<CreateDelegate>(b"tflite_plugin_create_delegate\0");
+            let destroy = library.get::<unsafe extern "C" fn(Opaque)>(b"tflite_plugin_destroy_delegate\0");
+            (create.map_err(|why| reason(&why))?, destroy.map_err(|why| reason(&why))?)
+        };
+        let string = |text: &str| CString::new(text).map_err(|_| format!("option {text:?} has a zero byte"));
+        let keys = options.iter().map(|(k, _)| string(k)).collect::<Result<Vec<_>, _>>()?;
+        let values = options.iter().map(|(_, v)| string(v)).collect::<Result<Vec<_>, _>>()?;
+        let pointers = |strings: &[CString]| strings.iter().map(|s| s.as_ptr()).collect::<Vec<_>>();
+        let (keys, values) = (pointers(&keys), pointers(&values));
+        // SAFETY: both arrays have as many strings as is said, and they outlive the call.
+        let raw = unsafe { create(keys.as_ptr(), values.as_ptr(), keys.len(), delegate_reports) };
+        let raw = NonNull::new(raw).ok_or_else(|| DELEGATE_SAYS.take())?;
+        Ok(Self { raw, destroy: *destroy })
+    }
+}
+
+impl Drop for Delegate {
+    fn drop(&mut self) {
+        // SAFETY: made by the same library, destroyed once, after the interpreter that used it (see `Interpreter`).
+        unsafe { (self.destroy)(self.raw.as_ptr()) }
+    }
+}
+
+/// A loaded model with its memory. Fields are dropped in this order: what is used outlives its user.
+pub(super) struct Interpreter {
+    raw: Raw,
+    _delegate: Option<Delegate>,
+    messages: Box<Messages>,
+    /// The model's bytes at an address that flatbuffers and kernels may take as aligned.
+    _model: Arc<Vec<u128>>,
+}
+
+struct Raw {
+    interpreter: NonNull<c_void>,
+    api: TfLite,
+}
+
+// SAFETY: an interpreter may be used by one thread at a time from any thread (c_api.h, "NOTE: not thread-safe").
+unsafe impl Send for Raw {}
+// SAFETY: a delegate is only used through its interpreter, and destroyed once.
+unsafe impl Send for Delegate {}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // SAFETY: made by this library, deleted once.
+        unsafe { (self.api.0.delete)(self.interpreter.as_ptr()) }
+    }
+}
+
+/// One input or output as the library describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Described {
+    pub(super) name: String,
+    /// `TfLiteType`.
+    pub(super) kind: c_int,
+    /// Outermost first.
+    pub(super) dims: Vec<u32>,
+    pub(super) quantisation: Quantisation,
+}
+
+/// Inputs or outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Input,
+    Output,
+}
+
+impl Interpreter {
+    /// Builds it with its tensors allocated; the error is what the library says.
+    pub(super) fn new(
+        api: TfLite,
+        model: &[u8],
+        threads: i32,
+        delegate: Option<Delegate>,
+    ) -> Result<Self, String> {
+        let messages = Box::<Messages>::default();
+        let mut words = vec![0_u128; model.len().div_ceil(16)];
+        bytemuck::cast_slice_mut::<u128, u8>(&mut words)[..model.len()].copy_from_slice(model);
+        let words = Arc::new(words);
+        // SAFETY: model and options are made, used and deleted by the same library; the model's bytes, the reporter's
+        // `Messages` (boxed, so they do not move) and the delegate are kept in `Self`, behind the interpreter.
+        let interpreter = unsafe {
+            let raw_model = (api.0.model_create)(words.as_ptr().cast(), model.len());
+            if raw_model.is_null() {
+                return Err("it is no intact TFLite file".to_owned());
+            }
+            let options = (api.0.options_create)();
+            (api.0.options_threads)(options, threads);
+            (api.0.options_report)(options, report, std::ptr::from_ref::<Messages>(&messages).cast_mut().cast());
+            if let Some(delegate) = &delegate {
+                (api.0.options_delegate)(options, delegate.raw.as_ptr());
+            }
+            let interpreter = (api.0.create)(raw_model, options);
+            (api.0.options_delete)(options);
+            (api.0.model_delete)(raw_model);
+            interpreter
+        };
+        let interpreter = NonNull::new(interpreter).ok_or_else(|| messages.take())?;
+        let this = Self {
+            raw: Raw { interpreter, api },
+            _delegate: delegate,
+            messages,
+            _model: words,
+        };
+        // SAFETY: a live interpreter.
+        match unsafe { (api.0.allocate)(this.raw.interpreter.as_ptr()) } {
+            OK => Ok(this),
+            _ => Err(this.messages.take()),
+        }
+    }
+
+    /// How many inputs or outputs.
+    pub(super) fn count(&self, side: Side) -> usize {
+        let f = self.raw.api.0;
+        let count = if side == Side::Input { f.inputs } else { f.outputs };
+        // SAFETY: a live interpreter.
+        usize::try_from(unsafe { count(self.raw.interpreter.as_ptr()) }).unwrap_or(0)
+    }
+
+    /// The tensor; none where there is no such number.
+    fn tensor(&self, side: Side, index: usize) -> Option<NonNull<c_void>> {
+        if index >= self.count(side) {
+            return None;
+        }
+        let f = self.raw.api.0;
+        let tensor = if side == Side::Input { f.input } else { f.output };
+        // SAFETY: the index is within the count.
+        NonNull::new(unsafe { tensor(self.raw.interpreter.as_ptr(), i32::try_from(index).ok()?) })
+    }
+
+    /// What the library says of it.
+    pub(super) fn describe(&self, side: Side, index: usize) -> Option<Described> {
+        let (f, tensor) = (self.raw.api.0, self.tensor(side, index)?.as_ptr());
+        // SAFETY: a tensor of a live interpreter; dimensions are asked for within the rank.
+        unsafe {
+            let rank = (f.tensor_rank)(tensor);
+            if usize::try_from(rank).ok()? > MAX_RANK {
+                return None;
+            }
+            let dims = (0..rank).map(|axis| u32::try_from((f.tensor_dim)(tensor, axis)).ok());
+            Some(Described {
+                name: text((f.tensor_name)(tensor)),
+                kind: (f.tensor_type)(tensor),
+                dims: dims.collect::<Option<_>>()?,
+                quantisation: (f.tensor_quantisation)(tensor),
+            })
+        }
+    }
+
+    fn memory(&self, side: Side, index: usize) -> Option<(NonNull<u8>, usize)> {
+        let (f, tensor) = (self.raw.api.0, self.tensor(side, index)?.as_ptr());
+        // SAFETY: a tensor of a live interpreter whose tensors are allocated.
+        let (data, length) = unsafe { ((f.tensor_data)(tensor), (f.tensor_bytes)(tensor)) };
+        Some((NonNull::new(data.cast())?, length))
+    }
+
+    /// An input's own memory, to be filled before [`Interpreter::invoke`].
+    pub(super) fn input_bytes(&mut self, index: usize) -> Option<&mut [u8]> {
+        let (data, length) = self.memory(Side::Input, index)?;
+        // SAFETY: the library says where and how long; `&mut self` keeps every other access away.
+        Some(unsafe { std::slice::from_raw_parts_mut(data.as_ptr(), length) })
+    }
+
+    /// An output's own memory, as the last run left it.
+    pub(super) fn output_bytes(&self, index: usize) -> Option<&[u8]> {
+        let (data, length) = self.memory(Side::Output, index)?;
+        // SAFETY: the library says where and how long; `&self` keeps writers away.
+        Some(unsafe { std::slice::from_raw_parts(data.as_ptr(), length) })
+    }
+
+    /// Runs once.
+    pub(super) fn invoke(&mut self) -> Result<(), String> {
+        // SAFETY: a live interpreter whose tensors are allocated.
+        match unsafe { (self.raw.api.0.invoke)(self.raw.interpreter.as_ptr()) } {
+            OK => Ok(()),
+            status => Err(format!("status {status}: {}", self.messages.take())),
+        }
+    }
+}
+
+/// libedgetpu's version, where the library has the function for it (`edgetpu_c.h`).
+pub(super) fn edgetpu_version(library: &'static Library) -> Option<String> {
+    // SAFETY: the type is the one that edgetpu_c.h declares; it gives a static string.
+    let version = unsafe { library.get::<unsafe extern "C" fn() -> *const c_char>(b"edgetpu_version\0") }.ok()?;
+    // SAFETY: as above.
+    Some(text(unsafe { version() }))
+}
+
+#[repr(C)]
+struct EdgeTpuDevice {
+    kind: c_int,
+    path: *const c_char,
+}
+
+/// Edge TPUs that libedgetpu sees, e.g. `pci /dev/apex_0`; none where the library has no function for it.
+pub(super) fn edgetpu_devices(library: &'static Library) -> Option<Vec<String>> {
+    type List = unsafe extern "C" fn(*mut usize) -> *mut EdgeTpuDevice;
+    type Free = unsafe extern "C" fn(*mut EdgeTpuDevice);
+    // SAFETY: the types are those that edgetpu_c.h declares.
+    let (list, free) = unsafe {
+        let list = library.get::<List>(b"edgetpu_list_devices\0").ok()?;
+        (list, library.get::<Free>(b"edgetpu_free_devices\0").ok()?)
+    };
+    let mut count = 0;
+    // SAFETY: `count` is written; the list has so many entries until it is freed.
+    unsafe {
+        let first = list(&raw mut count);
+        if first.cast_const() == null() {
+            return Some(Vec::new());
+        }
+        let devices = std::slice::from_raw_parts(first, count);
+        let name = |d: &EdgeTpuDevice| format!("{} {}", if d.kind == 0 { "pci" } else { "usb" }, text(d.path));
+        let names = devices.iter().map(name).collect();
+        free(first);
+        Some(names)
+    }
+}
