@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sd_notify::NotifyState;
 
 /// How long a loop may wait where no watchdog is set.
-const NO_WATCHDOG: Duration = Duration::from_secs(3600);
+const NO_WATCHDOG: Duration = Duration::from_hours(1);
 
 /// Says that the stage takes work now; nothing where systemd does not ask.
 pub fn ready() {

@@ -62,6 +62,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
     use super::*;
 
     #[test]

@@ -184,7 +184,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.accepted.add(3);
         metrics.answer.observe(Duration::from_millis(3));
-        metrics.answer.observe(Duration::from_secs(3600));
+        metrics.answer.observe(Duration::from_hours(1));
         metrics.waiting(2, 100);
         let text = metrics.text();
         for line in [

@@ -25,11 +25,10 @@ impl From<Illegal> for Failure {
 impl From<EmitError> for Failure {
     fn from(error: EmitError) -> Self {
         let exit = match &error {
-            EmitError::Illegal(_) => Exit::NoCut,
+            EmitError::Illegal(_) | EmitError::Manifest(_) => Exit::NoCut,
             EmitError::Read { .. } | EmitError::TooLong { .. } => Exit::ModelRefused,
             EmitError::Write { why, .. } if is_full(why) => Exit::DiskFull,
             EmitError::Write { .. } | EmitError::Occupied { .. } | EmitError::Options(_) => Exit::Usage,
-            EmitError::Manifest(_) => Exit::NoCut,
         };
         Self::new(exit, error)
     }

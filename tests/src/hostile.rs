@@ -170,10 +170,10 @@ fn too_much() -> Vec<Case> {
             &field(1, &field(1, b"").repeat(10_000_000)),
         ),
         changed("a name of 16 MiB", |m| {
-            graph(m).node[0].name = Some("n".repeat(16 << 20))
+            graph(m).node[0].name = Some("n".repeat(16 << 20));
         }),
         changed("an operator of 16 MiB", |m| {
-            graph(m).node[0].op_type = Some("n".repeat(16 << 20))
+            graph(m).node[0].op_type = Some("n".repeat(16 << 20));
         }),
         with_graph_bytes("a thousand bodies within each other", &nested),
         plain("100,000 bodies within each other", &deep(100_000)),
@@ -219,30 +219,32 @@ fn contradictory() -> Vec<Case> {
         changed("no operator set", |m| m.opset_import.clear()),
         changed("no output", |m| graph(m).output.clear()),
         changed("an output that nothing makes", |m| {
-            graph(m).output[0] = value("z", FLOAT, &[1, 4])
+            graph(m).output[0] = value("z", FLOAT, &[1, 4]);
         }),
         changed("the same output twice", |m| {
             let again = graph(m).output[0].clone();
             graph(m).output.push(again);
         }),
-        changed("a value made twice", |m| graph(m).node[1].output[0] = "a".to_owned()),
+        changed("a value made twice", |m| {
+            "a".clone_into(&mut graph(m).node[1].output[0]);
+        }),
         changed("a node that makes an input", |m| {
-            graph(m).node[0].output[0] = "x".to_owned()
+            "x".clone_into(&mut graph(m).node[0].output[0]);
         }),
         changed("an input listed twice", |m| {
             let again = graph(m).input[0].clone();
             graph(m).input.push(again);
         }),
         changed("a value that nothing makes", |m| {
-            graph(m).node[1].input[0] = "nowhere".to_owned()
+            "nowhere".clone_into(&mut graph(m).node[1].input[0]);
         }),
-        changed("a circle", |m| graph(m).node[0].input[0] = "y".to_owned()),
+        changed("a circle", |m| "y".clone_into(&mut graph(m).node[0].input[0])),
         changed("a node that needs itself", |m| {
-            graph(m).node[0].input[0] = "a".to_owned()
+            "a".clone_into(&mut graph(m).node[0].input[0]);
         }),
         changed("a node without an operator", |m| graph(m).node[0].op_type = None),
         changed("an input without a name", |m| {
-            graph(m).input.push(value("", FLOAT, &[1]))
+            graph(m).input.push(value("", FLOAT, &[1]));
         }),
         changed("a body that needs what is not there", |m| {
             let inner = GraphProto {
@@ -256,7 +258,7 @@ fn contradictory() -> Vec<Case> {
             m.functions = vec![function("A", "B"), function("B", "A")];
         }),
         changed("a function that calls itself", |m| {
-            m.functions = vec![function("A", "A")]
+            m.functions = vec![function("A", "A")];
         }),
     ]
 }

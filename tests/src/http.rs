@@ -1,5 +1,6 @@
 //! A plain HTTP/1.1 client for tests: it can send what a well-behaved one would not.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -32,9 +33,9 @@ impl Client {
     ) -> (u16, Vec<String>, Vec<u8>) {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.address);
         for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
+            let _ = write!(head, "{name}: {value}\r\n");
         }
-        head += &format!("content-length: {}\r\n\r\n", body.len());
+        let _ = write!(head, "content-length: {}\r\n\r\n", body.len());
         let mut socket = self.socket.take().unwrap_or_else(|| connect(self.address));
         socket.get_mut().write_all(head.as_bytes()).expect("sends the head");
         // A server that refuses by the head alone may close before it took the body.

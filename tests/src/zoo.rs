@@ -267,7 +267,6 @@ impl Random {
         let most = if self.old { 3 } else { 10 };
         match self.random.u8(0..most) {
             0 => self.unary(),
-            1 => self.binary(),
             2 => self.product(),
             3 => self.split(),
             4 => self.constants(),
@@ -275,6 +274,7 @@ impl Random {
             6 => self.by_shape(),
             7 => self.clip(),
             8 => self.function(),
+            // 1 as well.
             _ => self.binary(),
         }
     }
@@ -307,14 +307,13 @@ impl Random {
             .iter()
             .find(|t| t.dims == [4, 4])
             .map(|t| t.name().to_owned());
-        let matrix = match shared.filter(|_| self.random.bool()) {
-            Some(name) => name,
-            None => {
-                let name = format!("m{}", self.graph.initializer.len());
-                let data: Vec<f32> = (0..16).map(|_| self.random.f32() - 0.5).collect();
-                self.weight(floats(&name, &[4, 4], &data));
-                name
-            }
+        let matrix = if let Some(name) = shared.filter(|_| self.random.bool()) {
+            name
+        } else {
+            let name = format!("m{}", self.graph.initializer.len());
+            let data: Vec<f32> = (0..16).map(|_| self.random.f32() - 0.5).collect();
+            self.weight(floats(&name, &[4, 4], &data));
+            name
         };
         let x = self.any();
         self.push("MatMul", &[&x, &matrix], None);

@@ -26,8 +26,8 @@ fn limited(case: &Case, command: &str) -> (Option<i32>, String) {
     let kerf = kerf_tests::kerf();
     let out = case.folder.path().join("out");
     let script = format!(
-        "ulimit -d {KIBIBYTES}; ulimit -t {CPU_SECONDS}; exec timeout -s KILL {WALL_SECONDS} {:?} {command}",
-        kerf.get_program()
+        "ulimit -d {KIBIBYTES}; ulimit -t {CPU_SECONDS}; exec timeout -s KILL {WALL_SECONDS} '{}' {command}",
+        kerf.get_program().display()
     );
     let run = std::process::Command::new("bash")
         .args(["-c", &script])

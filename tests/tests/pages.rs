@@ -7,6 +7,7 @@
     reason = "a test says what failed by panicking"
 )]
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -27,7 +28,7 @@ fn run_page(page: &Path) -> Result<usize, String> {
             continue;
         }
         run += 1;
-        script.push_str(&format!("echo '--- line {}' >&2\n{}", block.line, block.text));
+        write!(script, "echo '--- line {}' >&2\n{}", block.line, block.text).unwrap();
     }
     if run == 0 {
         return Ok(0);

@@ -212,12 +212,11 @@ fn live(disk: &FaultyDisk, life: &mut Life, random: &mut Random) {
             let used = life.accepted.contains_key(sequence) || life.freed.contains(sequence);
             assert!(!used, "sequence {sequence} came twice");
         }
-        match spool.accept(&group) {
-            Ok(_) => life.accepted.extend(group),
-            Err(_) => {
-                life.offered.extend(group);
-                return;
-            }
+        if spool.accept(&group).is_ok() {
+            life.accepted.extend(group);
+        } else {
+            life.offered.extend(group);
+            return;
         }
     }
 }

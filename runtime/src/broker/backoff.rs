@@ -74,8 +74,8 @@ mod tests {
     #[test]
     fn a_thousand_tries_do_not_overflow() {
         assert_eq!(
-            grown(Duration::from_secs(1), 1000, Duration::from_secs(60)),
-            Duration::from_secs(60)
+            grown(Duration::from_secs(1), 1000, Duration::from_mins(1)),
+            Duration::from_mins(1)
         );
     }
 }

@@ -16,9 +16,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rumqttc::v5::AsyncClient;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Publish, PublishProperties};
-use rumqttc::v5::{AsyncClient, ClientError};
 
 pub use config::{BadUrl, BrokerUrl, Credentials, MqttConfig};
 pub use tls::TlsConfig;
@@ -90,16 +90,12 @@ impl MqttBroker {
     }
 
     /// Hands a request to the connection; false when its one outgoing slot was taken all of `wait`.
-    fn request(
-        &self,
-        wait: Duration,
-        mut send: impl FnMut(&AsyncClient) -> Result<(), ClientError>,
-    ) -> Result<bool, BrokerError> {
+    fn request(&self, wait: Duration, mut send: impl FnMut(&AsyncClient) -> bool) -> Result<bool, BrokerError> {
         let until = Instant::now() + wait;
         let mut state = self.shared.lock();
         loop {
             let client = self.client(&state)?;
-            if send(client).is_ok() {
+            if send(client) {
                 return Ok(true);
             }
             let left = until.saturating_duration_since(Instant::now());
@@ -111,7 +107,7 @@ impl MqttBroker {
     }
 
     /// Hands over what must not be put off.
-    fn request_now(&self, send: impl FnMut(&AsyncClient) -> Result<(), ClientError>) -> Result<(), BrokerError> {
+    fn request_now(&self, send: impl FnMut(&AsyncClient) -> bool) -> Result<(), BrokerError> {
         if self.request(SLOT_WAIT, send)? {
             Ok(())
         } else {
@@ -142,7 +138,7 @@ impl Broker for MqttBroker {
             state.filters.push(filter.to_owned());
             state.subscribed
         };
-        self.request_now(|client| client.try_subscribe(filter, QoS::AtLeastOnce))?;
+        self.request_now(|client| client.try_subscribe(filter, QoS::AtLeastOnce).is_ok())?;
         let until = Instant::now() + SUBSCRIBE_WAIT;
         let mut state = self.shared.lock();
         loop {
@@ -176,12 +172,13 @@ impl Broker for MqttBroker {
         let properties = properties(message);
         self.request(wait, |client| {
             let (topic, payload) = (message.topic.clone(), message.payload.clone());
-            match properties.clone() {
+            let sent = match properties.clone() {
                 Some(given) => {
                     client.try_publish_with_properties(topic, QoS::AtLeastOnce, message.retain, payload, given)
                 }
                 None => client.try_publish(topic, QoS::AtLeastOnce, message.retain, payload),
-            }
+            };
+            sent.is_ok()
         })
     }
 
@@ -216,7 +213,7 @@ impl Broker for MqttBroker {
             pkid: packet,
             ..Publish::default()
         };
-        self.request_now(|client| client.try_ack(&publish))
+        self.request_now(|client| client.try_ack(&publish).is_ok())
     }
 
     fn waker(&self) -> Waker {

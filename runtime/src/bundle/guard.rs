@@ -178,7 +178,7 @@ mod tests {
         let mut bytes = vec![number << 3 | 2];
         let mut length = inner.len();
         while length >= 0x80 {
-            bytes.push((length & 0x7f) as u8 | 0x80);
+            bytes.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
             length >>= 7;
         }
         bytes.push(u8::try_from(length).unwrap());

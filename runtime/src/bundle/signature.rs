@@ -102,9 +102,9 @@ pub fn verify(manifest: &[u8], text: &str, keys: &[PublicKey]) -> Result<PublicK
     hex::decode_to_slice(signature.unwrap_or_default(), &mut bytes).map_err(|_| SignatureError::NoSignature)?;
     let key = keys.iter().find(|key| key.to_string() == signer);
     let key = key.ok_or_else(|| SignatureError::UnknownKey(signer.chars().take(64).collect()))?;
-    let signed = [CONTEXT, manifest].concat();
-    let valid = key.0.verify_strict(&signed, &Signature::from_bytes(&bytes));
-    valid.map_err(|_| SignatureError::Wrong(*key))?;
+    let message = [CONTEXT, manifest].concat();
+    let valid = key.0.verify_strict(&message, &Signature::from_bytes(&bytes));
+    valid.map_err(|_| SignatureError::Wrong(Box::new(*key)))?;
     Ok(*key)
 }
 
@@ -134,7 +134,7 @@ pub enum SignatureError {
     UnknownKey(String),
     /// Signed by someone whom this board trusts, but these are other bytes.
     #[error("the signature of key {0} is not one of this manifest")]
-    Wrong(PublicKey),
+    Wrong(Box<PublicKey>),
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use kerf_runtime::stage::reader::{Reader, ReaderError, Sink, id_of};
 use super::run::links::Links;
 
 /// How long one wait for results is.
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_mins(1);
 
 /// Deliver each result once: one JSON object a line, on standard output or appended to a file.
 ///

@@ -31,7 +31,7 @@ use inputs::tell;
 use links::Links;
 
 /// How long a tail waits for a frame before it looks around.
-const TAIL_WAIT: Duration = Duration::from_secs(60);
+const TAIL_WAIT: Duration = Duration::from_mins(1);
 /// Bytes that frames without receipts may take, unless configured.
 const SPOOL_BYTES: u64 = 256 * 1024 * 1024;
 

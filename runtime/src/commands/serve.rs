@@ -93,18 +93,18 @@ impl Model for Served {
             label: "http".to_owned(),
             tensors,
         };
-        let leaving = self.0.tensors(&input).map_err(|why| refusal(why.into()))?;
+        let leaving = self.0.tensors(&input).map_err(|why| refusal(&why.into()))?;
         let copy = |(name, tensor): &(&str, _)| Ok(((*name).to_owned(), Tensor::copy_of(*tensor)?));
         let copies = leaving.values.iter().map(copy).collect::<Result<_, _>>();
         copies.map_err(|why: kerf_runtime::wire::WireError| AnswerError::Failed(why.to_string()))
     }
 
     fn frame(&mut self, frame: &[u8]) -> Result<InferenceResult, AnswerError> {
-        self.0.frame(frame).map_err(refusal)
+        self.0.frame(frame).map_err(|why| refusal(&why))
     }
 }
 
-fn refusal(why: ResidentError) -> AnswerError {
+fn refusal(why: &ResidentError) -> AnswerError {
     use kerf_runtime::backend::RunError;
     match why {
         ResidentError::Run(RunError::Engine(_)) => AnswerError::Failed(why.to_string()),

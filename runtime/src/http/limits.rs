@@ -43,7 +43,7 @@ impl Default for Limits {
             connections: MAX_CONNECTIONS,
             head_time: Duration::from_secs(15),
             body_time: Duration::from_secs(30),
-            answer_time: Duration::from_secs(60),
+            answer_time: Duration::from_mins(1),
             stall_time: Duration::from_secs(30),
         }
     }

@@ -17,16 +17,16 @@ use crate::broker::backoff::Backoff;
 use tls::secured;
 
 /// How long a location can be read without keys.
-pub const PRESIGNED_FOR: Duration = Duration::from_secs(24 * 3600);
+pub const PRESIGNED_FOR: Duration = Duration::from_hours(24);
 /// How long our own signed requests are valid; clocks may differ by less.
-const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
+const SIGNED_FOR: Duration = Duration::from_mins(15);
 /// Tries of one request; a store that restarts is back within their waits, or the frame is sent again later.
 const TRIES: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the first byte of a request to the last of its answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 /// Longest error document that is read, bytes.
 const MAX_ERROR_BYTES: u64 = 16 * 1024;
 

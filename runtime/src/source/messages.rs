@@ -14,7 +14,7 @@ use super::{Answers, Input, Reader, Source, SourceError};
 use crate::broker::{Broker, Delivery, DeliveryToken, Message};
 
 /// How long one wait for a message is.
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_mins(1);
 /// How long an answer may wait for the outgoing slot.
 const SLOT_WAIT: Duration = Duration::from_secs(5);
 /// Longest response topic, bytes.

@@ -57,13 +57,12 @@ impl Spool {
                 position.reader.skip_to(limit);
             }
             let name = position.reader.name();
-            match self.segments.iter().find(|s| s.name.as_str() > name) {
-                Some(next) => position = Position::at_start_of(next, sequence),
-                None => {
-                    // At the end: the next record will be appended right here.
-                    self.position = Some(position);
-                    return Ok(None);
-                }
+            if let Some(next) = self.segments.iter().find(|s| s.name.as_str() > name) {
+                position = Position::at_start_of(next, sequence);
+            } else {
+                // At the end: the next record will be appended right here.
+                self.position = Some(position);
+                return Ok(None);
             }
         }
     }

@@ -72,12 +72,11 @@ impl Spool {
             .back()
             .is_none_or(|s| s.bytes + new > self.segment_bytes());
         let fresh = full || !self.is_active;
-        let (name, before) = match self.segments.back().filter(|_| !fresh) {
-            Some(active) => (active.name.clone(), active.bytes),
-            None => {
-                self.next_number += 1;
-                (segment_name(self.boot, self.next_number), 0)
-            }
+        let (name, before) = if let Some(active) = self.segments.back().filter(|_| !fresh) {
+            (active.name.clone(), active.bytes)
+        } else {
+            self.next_number += 1;
+            (segment_name(self.boot, self.next_number), 0)
         };
         let storage = self.storage.as_mut();
         let mut outcome = storage.append(&name, &self.scratch).and_then(|()| storage.sync(&name));

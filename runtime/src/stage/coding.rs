@@ -34,13 +34,12 @@ pub(super) fn decode(coder: &mut Coder, border: &Border, frame: &Frame<'_>) -> R
     let mut tensors = Vec::with_capacity(border.values.len());
     let values = border.values.iter().zip(&border.codecs);
     for ((name, codec), (header, payload)) in values.zip(frame.tensors()) {
-        let tensor = match header.view(payload)? {
-            Some(view) => Tensor::copy_of(view)?,
-            None => {
-                let mut tensor = Tensor::zeros(header.dtype, &header.shape)?;
-                coder.decode(codec, header, payload, tensor.bytes_mut())?;
-                tensor
-            }
+        let tensor = if let Some(view) = header.view(payload)? {
+            Tensor::copy_of(view)?
+        } else {
+            let mut tensor = Tensor::zeros(header.dtype, &header.shape)?;
+            coder.decode(codec, header, payload, tensor.bytes_mut())?;
+            tensor
         };
         tensors.push((name.clone(), tensor));
     }

@@ -115,8 +115,11 @@ pub fn write(image: &Image<'_>, to: &Path) -> Result<Written, CloudError> {
     Ok(written)
 }
 
-/// The layout's files by path, folders first.
-fn layout(image: &Image<'_>) -> Result<(Vec<(String, Vec<u8>)>, Written), CloudError> {
+/// What lies at which path, folders first.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// The layout's files.
+fn layout(image: &Image<'_>) -> Result<(Files, Written), CloudError> {
     let bug = |why: serde_json::Error| CloudError::File {
         file: "the image's own JSON".to_owned(),
         why: why.into(),

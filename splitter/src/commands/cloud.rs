@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use kerf_runtime::bundle::Bundle;
 
+use crate::cloud::CloudError;
 use crate::cloud::image::{self, Image};
 use crate::cloud::manifests::{self, Settings};
 use crate::cloud::scalar::{Broker, Bucket, Cluster, ImageName, Name, Quantity, name_from};
-use crate::cloud::{CloudError, elf};
 use crate::commands::print;
 use crate::exit::{Exit, Failure, OrExit as _};
 
@@ -161,10 +161,6 @@ impl From<CloudError> for Failure {
     fn from(error: CloudError) -> Self {
         match error {
             CloudError::Bundle(error) => error.into(),
-            CloudError::Program {
-                why: elf::NotUsable::NotElf,
-                ..
-            } => Self::new(Exit::Usage, error),
             CloudError::File { ref why, .. } if why.kind() == std::io::ErrorKind::StorageFull => {
                 Self::new(Exit::DiskFull, error)
             }

@@ -155,6 +155,8 @@ fn start(command: &mut Command, missing: &str) -> Result<(), Failure> {
     match started {
         Ok(_) => Ok(()),
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => Err(Failure::usage(missing)),
-        Err(why) => Err(Failure::new(Exit::Usage, why).context(format!("starting {:?}", command.get_program()))),
+        Err(why) => {
+            Err(Failure::new(Exit::Usage, why).context(format!("starting {}", command.get_program().display())))
+        }
     }
 }

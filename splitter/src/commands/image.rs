@@ -148,7 +148,7 @@ struct ImageShape {
 impl ImageShape {
     /// `[N, C, H, W]` or `[N, H, W, C]` with C of 1 or 3.
     fn of(shape: Option<&[Axis]>, layout: Option<Layout>) -> Option<Self> {
-        let &[_, ref a, ref b, ref c] = shape? else { return None };
+        let [_, a, b, c] = shape? else { return None };
         let number = |axis: &Axis| match axis {
             Axis::Fixed(n) => Some(*n),
             Axis::Symbol(_) => None,

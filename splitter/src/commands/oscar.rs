@@ -183,9 +183,11 @@ fn kind(service: &Service) -> &'static str {
 impl From<OscarError> for Failure {
     fn from(error: OscarError) -> Self {
         let exit = match &error {
-            OscarError::Setting(_) | OscarError::File { .. } | OscarError::Missing { .. } => Exit::Usage,
+            OscarError::Setting(_)
+            | OscarError::File { .. }
+            | OscarError::Missing { .. }
+            | OscarError::Status { status: 400..=499, .. } => Exit::Usage,
             OscarError::Unauthorised { .. } => Exit::NotAuthorised,
-            OscarError::Status { status: 400..=499, .. } => Exit::Usage,
             OscarError::NoResult { .. } => Exit::RunFailed,
             _ => Exit::StoreUnreachable,
         };

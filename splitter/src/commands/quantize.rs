@@ -1,6 +1,7 @@
 //! `kerf quantize`: a smaller model, and how often it still agrees.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -31,6 +32,7 @@ pub(super) use compare::{best, floats};
     With --data it prints how often the new model's best class is the float model's.\n\
     TensorRT and most NPUs want: --static --activations qint8 --symmetric.\n\
     Exit codes: 10 model refused, or nothing in it to quantize.")]
+#[allow(clippy::struct_excessive_bools, reason = "one a flag of the command line")]
 pub struct Args {
     /// The ONNX model.
     pub model: PathBuf,
@@ -227,15 +229,18 @@ fn text(report: &Report) -> String {
         report.kept.len()
     );
     for kept in &report.kept {
-        text.push_str(&format!("           {kept}\n"));
+        let _ = writeln!(text, "           {kept}");
     }
     match report.agreement {
-        Some(a) => text.push_str(&format!(
-            "agreement  {:.2} % of {} rows have the same best class; largest difference {:.3} of the largest output\n",
-            a.top1 * 100.0,
-            a.rows,
-            a.difference_relative_max
-        )),
+        Some(a) => {
+            let _ = writeln!(
+                text,
+                "agreement  {:.2} % of {} rows have the same best class; largest difference {:.3} of the largest output",
+                a.top1 * 100.0,
+                a.rows,
+                a.difference_relative_max
+            );
+        }
         None => text.push_str("agreement  not measured: give --data with images or tensors\n"),
     }
     text

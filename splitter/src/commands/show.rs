@@ -60,33 +60,33 @@ pub(crate) fn bundle_text(manifest: &Manifest, dir: &Path) -> String {
     let model = &manifest.model;
     line(
         &mut text,
-        format!("{}  {} in {} part(s)", dir.display(), model.name, manifest.parts.len()),
+        &format!("{}  {} in {} part(s)", dir.display(), model.name, manifest.parts.len()),
     );
     line(
         &mut text,
-        format!("  model  {} bytes, SHA-256 {}", model.bytes, model.sha256),
+        &format!("  model  {} bytes, SHA-256 {}", model.bytes, model.sha256),
     );
     for (index, part) in manifest.parts.iter().enumerate() {
-        line(&mut text, format!("  part {index}"));
-        line(&mut text, format!("    needs {}", names(&part.inputs)));
-        line(&mut text, format!("    makes {}", names(&part.outputs)));
+        line(&mut text, &format!("  part {index}"));
+        line(&mut text, &format!("    needs {}", names(&part.inputs)));
+        line(&mut text, &format!("    makes {}", names(&part.outputs)));
         for artifact in &part.artifacts {
-            line(&mut text, format!("    {}  {} bytes", artifact.file, artifact.bytes));
+            line(&mut text, &format!("    {}  {} bytes", artifact.file, artifact.bytes));
         }
         if part.artifacts.is_empty() {
-            line(&mut text, "    passes its inputs on".to_owned());
+            line(&mut text, "    passes its inputs on");
         }
         if let Some(cut) = manifest.cuts.get(index) {
-            line(&mut text, format!("  cut {}  {}", cut.id, names(&cut.values)));
+            line(&mut text, &format!("  cut {}  {}", cut.id, names(&cut.values)));
         }
     }
     if !manifest.labels.is_empty() {
-        line(&mut text, format!("  labels {}", manifest.labels.len()));
+        line(&mut text, &format!("  labels {}", manifest.labels.len()));
     }
     if let Some(p) = &manifest.preprocess {
         line(
             &mut text,
-            format!(
+            &format!(
                 "  image  {:?} {}x{} {:?} {:?} to {:?}",
                 p.colour, p.width, p.height, p.resize, p.crop, p.input
             ),
@@ -95,13 +95,13 @@ pub(crate) fn bundle_text(manifest: &Manifest, dir: &Path) -> String {
     for exit in &manifest.exits {
         line(
             &mut text,
-            format!("  exit {} in part {}, {:?}", exit.output, exit.part, exit.policy),
+            &format!("  exit {} in part {}, {:?}", exit.output, exit.part, exit.policy),
         );
     }
     for proof in &manifest.proofs {
         line(
             &mut text,
-            format!(
+            &format!(
                 "  proof  parts on {} against the whole on {}: {:.3e} relative, argmax agrees on {:.1} %",
                 proof.parts,
                 proof.whole,
@@ -113,8 +113,8 @@ pub(crate) fn bundle_text(manifest: &Manifest, dir: &Path) -> String {
     text
 }
 
-fn line(text: &mut String, line: String) {
-    text.push_str(&line);
+fn line(text: &mut String, line: &str) {
+    text.push_str(line);
     text.push('\n');
 }
 
@@ -156,19 +156,19 @@ fn model_text(model: &Model, graph: &Graph) -> String {
     graph
         .inputs()
         .iter()
-        .for_each(|id| line(&mut text, format!("input  {}", spec(graph, *id))));
+        .for_each(|id| line(&mut text, &format!("input  {}", spec(graph, *id))));
     graph
         .outputs()
         .iter()
-        .for_each(|id| line(&mut text, format!("output {}", spec(graph, *id))));
+        .for_each(|id| line(&mut text, &format!("output {}", spec(graph, *id))));
     for entry in &header.metadata_props {
-        line(&mut text, format!("metadata {:?} = {:?}", entry.key(), entry.value()));
+        line(&mut text, &format!("metadata {:?} = {:?}", entry.key(), entry.value()));
     }
     for initialiser in &model.initialisers {
         let place = if initialiser.external { ", beside the model" } else { "" };
         line(
             &mut text,
-            format!(
+            &format!(
                 "constant {} {} {:?}{place}",
                 initialiser.name(),
                 initialiser.element,
@@ -187,7 +187,7 @@ fn model_text(model: &Model, graph: &Graph) -> String {
         };
         line(
             &mut text,
-            format!(
+            &format!(
                 "{} = {domain}{}({}) {}",
                 made.join(", "),
                 node.op,

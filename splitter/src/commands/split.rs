@@ -111,7 +111,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 fn options(args: &Args, graph: &Graph) -> Result<BundleOptions, Failure> {
     Ok(BundleOptions {
-        preprocess: args.image.settings(&graph)?,
+        preprocess: args.image.settings(graph)?,
         labels: args.labels.as_deref().map(read_labels).transpose()?.unwrap_or_default(),
         release: args.release,
         ..BundleOptions::default()

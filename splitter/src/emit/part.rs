@@ -220,7 +220,7 @@ fn interior(model: &Model, graph: &Graph, part: &Part, body: &mut Pieces) {
     let made: HashSet<ValueId> = part.nodes.iter().flat_map(|n| graph.node(*n).makes()).collect();
     for info in &model.value_info {
         let inside = |id: &ValueId| made.contains(id) && !part.outputs.contains(id) && fixed(*id);
-        if graph.find(info.proto.name()).filter(inside).is_some() {
+        if graph.find(info.proto.name()).as_ref().is_some_and(inside) {
             body.own(&info.span);
         }
     }

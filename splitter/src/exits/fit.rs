@@ -78,6 +78,7 @@ pub fn fit(answers: &[Answered], measure: ExitMeasure, accuracy: f64) -> Option<
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
     use super::*;
 
     fn answers() -> Vec<Answered> {

@@ -162,9 +162,8 @@ fn macs(graph: &Graph, node: &Node, proto: &NodeProto) -> Option<u64> {
                 .copied()?;
             s.matrix(inner, s.inputs() > 2)
         }
-        "MatMul" => s.matrix(*s.shape(0)?.last()?, false),
         "MatMulInteger" => s.matrix(*s.shape(0)?.last()?, s.inputs() == 3),
-        "QLinearMatMul" | "QGemm" => s.matrix(*s.shape(0)?.last()?, false),
+        "MatMul" | "QLinearMatMul" | "QGemm" => s.matrix(*s.shape(0)?.last()?, false),
         "Einsum" => s.einsum(),
         "LSTM" => s.recurrent(4, 4 + 3 * weight::EXP + 2 * weight::TANH + 4),
         "GRU" => s.recurrent(3, 3 + 2 * weight::EXP + weight::TANH + 5),

@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use kerf_wire::manifest::Axis;
 use prost::Message as _;
 use tract_onnx::pb;
+#[allow(clippy::wildcard_imports, reason = "tract's own prelude")]
 use tract_onnx::tract_hir::internal::*;
 
 use types::{datum_type, identifier, is_identifier};

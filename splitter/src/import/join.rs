@@ -176,6 +176,7 @@ impl Joining {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
     use super::*;
 
     fn part(input: &str, op: &str, output: &str) -> ModelProto {

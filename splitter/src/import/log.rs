@@ -76,6 +76,7 @@ fn without_nan(line: &[u8]) -> Option<LogLine> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
     use super::*;
 
     #[test]

@@ -40,13 +40,12 @@ pub(super) fn open_all(model: &mut Model) -> Result<(), ReadError> {
     let mut initialisers = std::mem::take(&mut model.initialisers);
     for initialiser in initialisers.iter_mut().filter(|i| i.external) {
         let place = Place::of(&initialiser.proto)?;
-        let source = match opened.iter().find(|(location, _)| *location == place.location) {
-            Some((_, source)) => *source,
-            None => {
-                model.sources.push(open_beneath(&model.folder, &place)?);
-                opened.push((place.location.clone(), model.sources.len() - 1));
-                model.sources.len() - 1
-            }
+        let source = if let Some((_, source)) = opened.iter().find(|(location, _)| *location == place.location) {
+            *source
+        } else {
+            model.sources.push(open_beneath(&model.folder, &place)?);
+            opened.push((place.location.clone(), model.sources.len() - 1));
+            model.sources.len() - 1
         };
         let len = model.sources.get(source).map_or(0, Source::len);
         initialiser.raw = Some(place.span(initialiser, source, len)?);

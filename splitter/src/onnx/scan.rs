@@ -157,7 +157,7 @@ impl Walk<'_> {
             I32 => body..body + 4,
             LEN => {
                 let (len, start) = self.varint(body, end)?;
-                start..start.checked_add(len).unwrap_or(u64::MAX)
+                start..start.saturating_add(len)
             }
             other => return Err(malformed(at, format!("wire type {other} is not known"))),
         };

@@ -77,7 +77,7 @@ impl TensorCheck {
     }
 
     fn count(&mut self, bytes: u64, each: u64) -> Result<(), ReadError> {
-        if bytes % each != 0 {
+        if !bytes.is_multiple_of(each) {
             return Err(malformed(
                 self.at,
                 format!("{bytes} bytes of elements, {each} bytes each"),
@@ -133,7 +133,7 @@ impl TensorCheck {
         let got = self.numbers.unwrap_or(0);
         let narrow = element.bits().is_some_and(|bits| bits < 8);
         let expected = match element {
-            ElementType::Complex64 | ElementType::Complex128 => elements.checked_mul(2).unwrap_or(u64::MAX),
+            ElementType::Complex64 | ElementType::Complex128 => elements.saturating_mul(2),
             _ if narrow => return Ok(()),
             _ => elements,
         };

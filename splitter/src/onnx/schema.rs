@@ -65,13 +65,16 @@ pub(super) fn content(kind: Kind, field: u32) -> Content {
         (Kind::Model, 7) | (Kind::Attribute, 6 | 11) => Message(Kind::Graph),
         (Kind::Model, 25) => Message(Kind::Function),
         (Kind::Model, 20) => Dropped,
-        (Kind::Model, 8 | 26) | (Kind::Node, 10) | (Kind::Attribute, 14 | 15) | (Kind::Type, 4 | 5 | 7 | 8 | 9) => Rare,
-        (Kind::Model, 14)
+        (Kind::Model, 8 | 26)
+        | (Kind::Node, 10)
+        | (Kind::Attribute, 14 | 15)
+        | (Kind::Type, 4 | 5 | 7..=9)
+        | (Kind::Function, 9) => Rare,
+        (Kind::Model | Kind::Function, 14)
         | (Kind::Graph, 16)
         | (Kind::Node, 9)
         | (Kind::Tensor, 13 | 16)
         | (Kind::ValueInfo, 4)
-        | (Kind::Function, 14)
         | (Kind::Annotation, 2) => Message(Kind::Entry),
         (Kind::Graph, 1) | (Kind::Function, 7) => Message(Kind::Node),
         (Kind::Graph, 5) | (Kind::Attribute, 5 | 10) | (Kind::SparseTensor, 1 | 2) => Message(Kind::Tensor),
@@ -83,14 +86,12 @@ pub(super) fn content(kind: Kind, field: u32) -> Content {
         (Kind::Type, 1) => Message(Kind::TensorType),
         (Kind::TensorType, 2) => Message(Kind::Shape),
         (Kind::Shape, 1) => Message(Kind::Dimension),
-        (Kind::Function, 9) => Rare,
         (Kind::Node, 1..=4 | 7 | 8)
-        | (Kind::Attribute | Kind::ValueInfo | Kind::Function | Kind::Annotation, 1)
-        | (Kind::Attribute, 21)
+        | (Kind::ValueInfo | Kind::Annotation, 1)
+        | (Kind::Attribute, 1 | 21)
         | (Kind::Tensor, 8)
-        | (Kind::Dimension, 2)
-        | (Kind::Function, 4..=6 | 10 | 13)
-        | (Kind::Graph, 2) => Name,
+        | (Kind::Dimension | Kind::Graph, 2)
+        | (Kind::Function, 1 | 4..=6 | 10 | 13) => Name,
         (Kind::Tensor, 4..=7 | 9..=11) => Payload,
         (Kind::Tensor, 1) | (Kind::Attribute, 7 | 8) | (Kind::SparseTensor, 3) => Numbers,
         _ => Bytes,

@@ -253,8 +253,8 @@ mod tests {
         }
         for (i, a) in layout.boxes.iter().enumerate() {
             for b in &layout.boxes[..i] {
-                let apart_x = (a.x - b.x).abs() >= (a.width + b.width) / 2.0;
-                let apart_y = (a.y - b.y).abs() >= (a.height + b.height) / 2.0;
+                let apart_x = (a.x - b.x).abs() >= f64::midpoint(a.width, b.width);
+                let apart_y = (a.y - b.y).abs() >= f64::midpoint(a.height, b.height);
                 assert!(apart_x || apart_y, "{a:?} {b:?}");
             }
         }

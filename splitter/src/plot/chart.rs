@@ -149,9 +149,9 @@ fn draw<DB: DrawingBackend>(root: &DrawingArea<DB, Shift>, report: &Report) -> R
         let _known_good = register_font("sans-serif", FontStyle::Normal, FONT);
     });
     root.fill(&WHITE).map_err(failed)?;
-    text(root, &report.title, (12, 10), 18.0, &INK)?;
+    text(root, &report.title, (12, 10), 18.0, INK)?;
     let verdict = report.verdicts.first().map_or("", String::as_str);
-    text(root, &shorten(verdict, 150), (12, 34), 12.0, &FAINT)?;
+    text(root, &shorten(verdict, 150), (12, 34), 12.0, FAINT)?;
     let mut top = HEAD;
     let bars = stacks(report);
     top = draw_bars(root, &bars, "time from input to answer, ms", top)?;
@@ -177,9 +177,9 @@ fn text<DB: DrawingBackend>(
     words: &str,
     at: (i32, i32),
     size: f64,
-    colour: &RGBColor,
+    colour: RGBColor,
 ) -> Result<(), ChartError> {
-    let style = TextStyle::from(("sans-serif", size).into_font()).color(colour);
+    let style = TextStyle::from(("sans-serif", size).into_font()).color(&colour);
     root.draw(&Text::new(words.to_owned(), at, style)).map_err(failed)
 }
 
@@ -199,18 +199,18 @@ fn draw_bars<DB: DrawingBackend>(
     #[allow(clippy::cast_possible_truncation, reason = "a share of the picture's width")]
     let x = |amount: f64| LABEL + (amount / most * room).round() as i32;
     let mut y = i32::try_from(top).unwrap_or(i32::MAX);
-    text(root, title, (12, y), 13.0, &FAINT)?;
+    text(root, title, (12, y), 13.0, FAINT)?;
     y += 24;
     for bar in bars {
         let label = shorten(bar.label, LABEL_CHARACTERS);
-        text(root, &label, (12, y + 3), 11.0, &INK)?;
+        text(root, &label, (12, y + 3), 11.0, INK)?;
         let mut done = 0.0;
         for (colour, amount) in &bar.parts {
             let corners = [(x(done), y + 2), (x(done + amount), y + 15)];
             root.draw(&Rectangle::new(corners, colour.filled())).map_err(failed)?;
             done += amount;
         }
-        text(root, &format!("{done:.3}"), (x(done) + 5, y + 3), 11.0, &FAINT)?;
+        text(root, &format!("{done:.3}"), (x(done) + 5, y + 3), 11.0, FAINT)?;
         y += i32::try_from(ROW).unwrap_or(18);
     }
     let rows = u32::try_from(bars.len()).unwrap_or(u32::MAX);

@@ -178,7 +178,7 @@ impl Chain {
                 domain: Some(String::new()),
                 version: Some(13),
             }],
-            graph: Some(self.graph.into()),
+            graph: Some(self.graph),
             ..ModelProto::default()
         };
         model.encode_to_vec()

@@ -155,6 +155,7 @@ struct Raising<'a> {
 }
 
 impl Raising<'_> {
+    #[allow(clippy::match_same_arms, reason = "a line an operator")]
     fn node(&mut self, node: &mut NodeProto) -> Result<(), &'static str> {
         if bodies(node).next().is_some() {
             return Err("its bodies would have to be raised as well");

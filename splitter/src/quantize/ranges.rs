@@ -178,6 +178,7 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
     use super::*;
 
     #[test]

@@ -79,7 +79,7 @@ fn apart(a: &[f64], b: &[f64]) -> (f64, f64) {
         if b.is_finite() {
             max = max.max((a - b).abs());
             largest = largest.max(b.abs());
-        } else if !b.is_nan() && a != b {
+        } else if !b.is_nan() && a.is_sign_negative() != b.is_sign_negative() {
             return (WORST, WORST);
         }
     }
@@ -97,6 +97,10 @@ fn argmax(row: &[f64]) -> usize {
 }
 
 /// The elements as `f64`; exact for all but 64-bit integers beyond 2⁵³.
+#[allow(
+    clippy::cast_lossless,
+    reason = "one macro for types that convert without loss and types that do not"
+)]
 fn numbers(tensor: &Tensor) -> Vec<f64> {
     let bytes = tensor.bytes();
     macro_rules! read {
@@ -147,7 +151,11 @@ fn numbers(tensor: &Tensor) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::float_cmp,
+        reason = "tests; the expected differences are exact"
+    )]
     use super::*;
 
     fn differ(a: &[f32], b: &[f32]) -> Difference {

@@ -27,7 +27,7 @@ const SLOT_WAIT: Duration = Duration::from_millis(20);
 /// How long to wait before trying again what the disk or the broker refused.
 const RETRY_WAIT: Duration = Duration::from_millis(500);
 /// How long to wait when nothing is due.
-const IDLE_WAIT: Duration = Duration::from_secs(60);
+const IDLE_WAIT: Duration = Duration::from_mins(1);
 /// Frames sent before receipts are looked at.
 const MAX_SENDS: usize = 16;
 /// Sends of one frame by reference after which its object is put again.
@@ -35,7 +35,7 @@ const PUT_AGAIN_AFTER: u32 = 2;
 /// Names of inputs that are remembered until the answer; beyond, answers come without.
 const MAX_LABELS: usize = 65_536;
 /// The same trouble is logged no more often.
-const LOG_EVERY: Duration = Duration::from_secs(60);
+const LOG_EVERY: Duration = Duration::from_mins(1);
 
 pub(super) struct Link<'a> {
     broker: Box<dyn Broker>,
@@ -220,7 +220,10 @@ impl<'a> Link<'a> {
         // An object that nobody could read is put again: a store may have lost it.
         let envelope = match known.filter(|_| sends < PUT_AGAIN_AFTER) {
             Some(envelope) => envelope,
-            None => self.envelopes.wrap(&id, frame).map_err(Refused::of_envelope)?,
+            None => self
+                .envelopes
+                .wrap(&id, frame)
+                .map_err(|why| Refused::of_envelope(&why))?,
         };
         if let Some(flight) = self.flights.flight_mut(sequence) {
             flight.envelope = Some(envelope.clone());
@@ -230,7 +233,7 @@ impl<'a> Link<'a> {
         let sent = self
             .broker
             .publish(&Message::new(self.topic.clone(), envelope), SLOT_WAIT);
-        if sent.map_err(Refused::of_broker)? {
+        if sent.map_err(|why| Refused::of_broker(&why))? {
             self.metrics.sent.add(1);
             if self.flights.sent(sequence, at) {
                 self.summary.resent += 1;
@@ -264,14 +267,14 @@ enum Refused {
 }
 
 impl Refused {
-    fn of_broker(why: BrokerError) -> Self {
+    fn of_broker(why: &BrokerError) -> Self {
         match why {
             BrokerError::TooLarge { .. } => Self::ForEver(why.to_string()),
             _ => Self::ForNow(why.to_string()),
         }
     }
 
-    fn of_envelope(why: EnvelopeError) -> Self {
+    fn of_envelope(why: &EnvelopeError) -> Self {
         if why.may_pass() {
             Self::ForNow(why.to_string())
         } else {

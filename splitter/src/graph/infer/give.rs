@@ -3,6 +3,7 @@
 use prost::Message as _;
 use tract_onnx::model::{Onnx, ParsingContext};
 use tract_onnx::pb;
+#[allow(clippy::wildcard_imports, reason = "tract's own prelude")]
 use tract_onnx::tract_hir::internal::*;
 
 use super::Analysis;

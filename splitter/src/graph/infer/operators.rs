@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+#[allow(clippy::wildcard_imports, reason = "tract's own prelude")]
 use tract_onnx::tract_hir::internal::*;
 
 use crate::onnx::ElementType;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use kerf_wire::manifest::Axis;
+#[allow(clippy::wildcard_imports, reason = "tract's own prelude")]
 use tract_onnx::tract_hir::internal::*;
 
 use super::types::element_type;

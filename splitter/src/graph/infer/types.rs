@@ -1,5 +1,6 @@
 //! Names and types as tract has them, and back.
 
+#[allow(clippy::wildcard_imports, reason = "tract's own prelude")]
 use tract_onnx::tract_hir::internal::*;
 
 use crate::onnx::ElementType;

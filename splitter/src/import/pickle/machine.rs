@@ -276,6 +276,7 @@ fn pairs(items: &[Id]) -> Vec<(Id, Id)> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
     use super::*;
 
     #[test]

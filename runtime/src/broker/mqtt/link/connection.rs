@@ -121,7 +121,7 @@ impl<'a> Connection<'a> {
             return self.up();
         }
         let filters = filters.into_iter().map(|f| Filter::new(f, QoS::AtLeastOnce));
-        self.client.try_subscribe_many(filters).map_err(lost)
+        self.client.try_subscribe_many(filters).map_err(|_| lost())
     }
 
     /// Subscriptions are granted: the first answer on a connection opens it to callers.
@@ -136,8 +136,9 @@ impl<'a> Connection<'a> {
     }
 
     fn up(&mut self) -> Result<(), Fault> {
-        if let Some(birth) = &self.config.birth {
-            publish_now(&self.client, birth).map_err(lost)?;
+        let birth = self.config.birth.as_ref();
+        if birth.is_some_and(|birth| !publish_now(&self.client, birth)) {
+            return Err(lost());
         }
         {
             let mut state = self.shared.lock();
@@ -206,14 +207,16 @@ impl<'a> Connection<'a> {
     }
 }
 
-fn lost(_full: rumqttc::v5::ClientError) -> Fault {
+fn lost() -> Fault {
     Fault::Unreachable("the connection took no request".to_owned())
 }
 
-fn publish_now(client: &AsyncClient, message: &Message) -> Result<(), rumqttc::v5::ClientError> {
+/// Whether the connection took it.
+fn publish_now(client: &AsyncClient, message: &Message) -> bool {
     let given = properties(message).unwrap_or_default();
     let (topic, payload) = (message.topic.clone(), message.payload.clone());
-    client.try_publish_with_properties(topic, QoS::AtLeastOnce, message.retain, payload, given)
+    let sent = client.try_publish_with_properties(topic, QoS::AtLeastOnce, message.retain, payload, given);
+    sent.is_ok()
 }
 
 fn options(config: &MqttConfig) -> MqttOptions {
