@@ -55,6 +55,42 @@ pub trait ObjectStore: Send {
     fn remove(&mut self, digest: &Digest) -> Result<(), ObjectError>;
 }
 
+/// Most objects that one listing gives; what is behind them comes when those before are gone.
+pub const MAX_LISTED: usize = 10_000;
+
+/// One object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its key, prefix included.
+    pub key: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Objects by key, for a stage that is fed from a bucket. Keys are `/`-separated.
+pub trait Folder: Send {
+    /// What lies under a prefix, by key, at most [`MAX_LISTED`].
+    ///
+    /// # Errors
+    /// When the store is not reachable or refuses.
+    fn list(&mut self, prefix: &str) -> Result<Vec<Entry>, ObjectError>;
+    /// An object of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`ObjectError::Absent`] when it is not there, [`ObjectError::Longer`] when it is longer.
+    fn read(&mut self, key: &str, limit: u64) -> Result<Vec<u8>, ObjectError>;
+    /// Puts an object, whole or not at all, over whatever has this key.
+    ///
+    /// # Errors
+    /// When the store is not reachable or refuses.
+    fn write(&mut self, key: &str, body: &[u8]) -> Result<(), ObjectError>;
+    /// Removes an object; a missing one is no error.
+    ///
+    /// # Errors
+    /// When the store is not reachable or refuses.
+    fn delete(&mut self, key: &str) -> Result<(), ObjectError>;
+}
+
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -78,6 +114,20 @@ pub enum ObjectError {
     /// It is not there.
     #[error("object {0} is not in the store")]
     Missing(Digest),
+    /// Nothing has this key.
+    #[error("object {0:?} is not in the store")]
+    Absent(String),
+    /// An object is longer than what is taken.
+    #[error("object {key:?} is over the limit: expected at most {limit} bytes")]
+    Longer {
+        /// Its key.
+        key: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// A key that names nothing within the folder.
+    #[error("object key {0:?} is not plain: expected names separated by '/', without '.' and '..'")]
+    BadKey(String),
     /// A reference names more bytes than any frame has.
     #[error("object {digest} is over the limit: expected at most {MAX_BODY_BYTES} bytes, got {got}")]
     TooLarge {

@@ -11,6 +11,7 @@
 )]
 
 pub mod browser;
+pub mod certificates;
 pub mod disk;
 pub mod hostile;
 pub mod http;
@@ -22,6 +23,7 @@ pub mod process;
 pub mod proxy;
 pub mod random;
 pub mod relay;
+pub mod s3;
 pub mod zoo;
 
 use std::path::{Path, PathBuf};

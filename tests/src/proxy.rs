@@ -21,6 +21,10 @@ pub enum Weather {
     Corrupt(usize),
     /// New connections are closed at once.
     Refuse,
+    /// Each new connection's request is answered with `503 Service Unavailable`.
+    Unavailable,
+    /// The connection closes after this many bytes of an answer.
+    Truncate(usize),
 }
 
 #[derive(Debug)]
@@ -83,13 +87,19 @@ impl Proxy {
 
 fn serve(client: &TcpStream, upstream: u16, state: &Arc<Mutex<State>>) {
     let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
-    if lock().weather == Weather::Refuse {
-        return;
+    match lock().weather {
+        Weather::Refuse => return,
+        Weather::Unavailable => {
+            let client = client.try_clone();
+            std::thread::spawn(move || client.map(unavailable));
+            return;
+        }
+        _ => {}
     }
     let Ok(server) = TcpStream::connect(("127.0.0.1", upstream)) else {
         return;
     };
-    for (from, to) in [(client, &server), (&server, client)] {
+    for (from, to, answer) in [(client, &server, false), (&server, client, true)] {
         let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else {
             return;
         };
@@ -98,14 +108,33 @@ fn serve(client: &TcpStream, upstream: u16, state: &Arc<Mutex<State>>) {
             lock().streams.push(handle);
         }
         let state = Arc::clone(state);
-        std::thread::spawn(move || carry(from, to, &state));
+        std::thread::spawn(move || carry(from, to, answer, &state));
     }
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream, state: &Mutex<State>) {
+/// Answers one request, whose head has been read to its end.
+fn unavailable(mut client: TcpStream) {
+    let mut head = Vec::new();
+    let mut piece = [0; 4096];
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        match client.read(&mut piece) {
+            Ok(n @ 1..) => head.extend_from_slice(&piece[..n]),
+            _ => return,
+        }
+    }
+    let answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    drop(client.write_all(answer.as_bytes()));
+    // What else the client sends is taken, so that it reads the answer and not a reset.
+    drop(client.shutdown(Shutdown::Write));
+    drop(client.set_read_timeout(Some(Duration::from_secs(2))));
+    while let Ok(1..) = client.read(&mut piece) {}
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream, answer: bool, state: &Mutex<State>) {
     let mut buffer = vec![0; 64 * 1024];
+    let mut carried = 0;
     while let Ok(n @ 1..) = from.read(&mut buffer) {
-        let piece = &mut buffer[..n];
+        let mut piece = &mut buffer[..n];
         let weather = {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             if let Weather::Corrupt(one_in) = state.weather
@@ -119,9 +148,15 @@ fn carry(mut from: TcpStream, mut to: TcpStream, state: &Mutex<State>) {
         match weather {
             Weather::Blackhole => continue,
             Weather::Slow(delay) => std::thread::sleep(delay),
+            Weather::Truncate(limit) if answer => {
+                let left = limit.saturating_sub(carried).min(piece.len());
+                piece = &mut piece[..left];
+            }
             _ => {}
         }
-        if to.write_all(piece).is_err() {
+        carried += piece.len();
+        let cut = piece.len() < n;
+        if to.write_all(piece).is_err() || cut {
             break;
         }
     }

@@ -173,34 +173,9 @@ mod tls {
     use super::*;
     use kerf_runtime::broker::mqtt::TlsConfig;
 
-    /// Certificates made by openssl: an authority, and a broker's certificate for this name and these days.
-    fn certificates(folder: &Path, name: &str, days: &str) {
-        let openssl = |args: &[&str]| succeed(Command::new("openssl").current_dir(folder).args(args));
-        let ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-        let ca = [
-            "req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/CN=test",
-        ];
-        openssl(&[&ca[..], &ec[..]].concat());
-        let subject = format!("/CN={name}");
-        let request = [
-            "req",
-            "-keyout",
-            "broker.key",
-            "-out",
-            "broker.csr",
-            "-subj",
-            subject.as_str(),
-        ];
-        openssl(&[&request[..], &ec[..]].concat());
-        std::fs::write(folder.join("names"), format!("subjectAltName=DNS:{name}\n")).unwrap();
-        let sign =
-            "x509 -req -in broker.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names -out broker.pem -days";
-        openssl(&sign.split(' ').chain([days]).collect::<Vec<_>>());
-    }
-
     fn secured(name: &'static str, days: &'static str) -> (Mosquitto, MqttConfig) {
         let broker = Mosquitto::start_with(move |folder, port| {
-            certificates(folder, name, days);
+            kerf_tests::certificates::make(folder, name, days);
             let file = |name: &str| folder.join(name).display().to_string();
             let (ca, cert, key) = (file("ca.pem"), file("broker.pem"), file("broker.key"));
             format!("listener {port} 127.0.0.1\nallow_anonymous true\ncafile {ca}\ncertfile {cert}\nkeyfile {key}\n")

@@ -1,9 +1,13 @@
 //! An S3-compatible object store (MinIO, Garage, SeaweedFS, AWS, …).
 //!
-//! Owns: requests, their signatures, retries and time-outs. Must not know: frames.
+//! Owns: which request does what, and signatures. Must not know: frames. Its rooms: `client` sends, with retries and
+//! time-outs, `multipart` puts what is large, `folder` lists and moves objects by key, `tls` trusts.
 //! Requests are signed in their URL (AWS Signature Version 4, query form), so a location that is handed on works for
 //! readers without keys, for [`PRESIGNED_FOR`].
 
+mod client;
+mod folder;
+mod multipart;
 mod tls;
 
 use std::time::Duration;
@@ -13,22 +17,14 @@ use kerf_wire::limits::MAX_LOCATION_BYTES;
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 
 use super::{MAX_BODY_BYTES, ObjectError, ObjectStore, checked};
-use crate::broker::backoff::Backoff;
-use tls::secured;
+use client::Client;
 
-/// How long a location can be read without keys.
+/// How long a location can be read without keys, unless configured.
 pub const PRESIGNED_FOR: Duration = Duration::from_hours(24);
+/// How long the store may be silent within one request, unless configured.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How long our own signed requests are valid; clocks may differ by less.
 const SIGNED_FOR: Duration = Duration::from_mins(15);
-/// Tries of one request; a store that restarts is back within their waits, or the frame is sent again later.
-const TRIES: u32 = 4;
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// From the first byte of a request to the last of its answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
-/// Longest error document that is read, bytes.
-const MAX_ERROR_BYTES: u64 = 16 * 1024;
 
 /// Where the store is and who we are there.
 #[derive(Clone)]
@@ -45,8 +41,10 @@ pub struct S3Config {
     pub keys: Option<(String, String)>,
     /// Certificate authorities, PEM; the system's where none.
     pub ca: Option<Vec<u8>>,
-    /// Give readers presigned locations, so that they need no keys.
-    pub presign: bool,
+    /// Give readers locations that they can read for so long without keys.
+    pub presign: Option<Duration>,
+    /// How long the store may be silent within one request.
+    pub patience: Duration,
 }
 
 impl std::fmt::Debug for S3Config {
@@ -58,11 +56,10 @@ impl std::fmt::Debug for S3Config {
 
 /// A bucket.
 pub struct S3Store {
-    agent: ureq::Agent,
+    client: Client,
     bucket: Bucket,
     credentials: Option<Credentials>,
-    presign: bool,
-    name: String,
+    presign: Option<Duration>,
 }
 
 /// A setting that cannot work.
@@ -94,19 +91,12 @@ impl S3Store {
         };
         let bucket = Bucket::new(endpoint, style, config.bucket.clone(), config.region.clone());
         let bucket = bucket.map_err(|why| bad(why.to_string()))?;
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .no_delay(true)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(REQUEST_TIMEOUT));
-        let agent = secured(agent, &config).map_err(bad)?;
+        let name = format!("{}/{}", config.endpoint, config.bucket);
         Ok(Self {
-            agent,
+            client: Client::new(&config, name).map_err(bad)?,
             bucket,
             credentials: config.keys.map(|(key, secret)| Credentials::new(key, secret)),
             presign: config.presign,
-            name: format!("{}/{}", config.endpoint, config.bucket),
         })
     }
 
@@ -118,74 +108,34 @@ impl S3Store {
         if self.credentials.is_none() {
             return Ok(());
         }
-        let url = self.bucket.head_bucket(self.credentials.as_ref()).sign(SIGNED_FOR);
-        let answer = self.retried(|agent| agent.head(url.as_str()).call());
-        self.ok(answer, None).map(drop)
+        let url = self.bucket.head_bucket(self.keys()).sign(SIGNED_FOR);
+        let answer = self
+            .client
+            .send(|| self.no_bucket(), |agent| agent.head(url.as_str()).call());
+        answer.map(drop)
+    }
+
+    fn no_bucket(&self) -> ObjectError {
+        self.client.unreachable("no such bucket")
+    }
+
+    fn keys(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
     }
 
     fn key(digest: &Digest) -> String {
         format!("frames/{digest}")
     }
 
-    /// Tries again what may pass: no connection, 5xx, 429.
-    fn retried(
-        &self,
-        mut request: impl FnMut(&ureq::Agent) -> Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
-        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-        for _ in 1..TRIES {
-            match request(&self.agent) {
-                Ok(answer) if answer.status().is_server_error() || answer.status() == 429 => {
-                    log::debug!(
-                        "event=store_retry store={} status={}",
-                        self.name,
-                        answer.status().as_u16()
-                    );
-                }
-                Err(why) => log::debug!("event=store_retry store={} why={:?}", self.name, reason(&why)),
-                answered => return answered,
-            }
-            std::thread::sleep(backoff.next_wait());
-        }
-        request(&self.agent)
-    }
-
-    fn ok(
-        &self,
-        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-        digest: Option<&Digest>,
-    ) -> Result<ureq::http::Response<ureq::Body>, ObjectError> {
-        let store = self.name.clone();
-        let mut answer = answer.map_err(|why| ObjectError::Unreachable {
-            store: store.clone(),
-            why: reason(&why),
-        })?;
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(answer);
-        }
-        let body = answer.body_mut().with_config().limit(MAX_ERROR_BYTES).read_to_string();
-        let code = error_code(&body.unwrap_or_default());
-        let why = format!("status {}{code}", status.as_u16());
-        Err(match (status.as_u16(), digest) {
-            (401 | 403, _) => ObjectError::Unauthorised { store, why },
-            (404, Some(digest)) => ObjectError::Missing(*digest),
-            _ => ObjectError::Unreachable { store, why },
-        })
-    }
-
     fn presigned(&self, digest: &Digest) -> Result<String, ObjectError> {
-        if !self.presign {
+        let Some(valid) = self.presign else {
             return Ok(String::new());
-        }
+        };
         let key = Self::key(digest);
-        let url = self
-            .bucket
-            .get_object(self.credentials.as_ref(), &key)
-            .sign(PRESIGNED_FOR);
+        let url = self.bucket.get_object(self.credentials.as_ref(), &key).sign(valid);
         if url.as_str().len() > MAX_LOCATION_BYTES {
             return Err(ObjectError::Unreachable {
-                store: self.name.clone(),
+                store: self.client.name().to_owned(),
                 why: format!("its presigned URLs are longer than {MAX_LOCATION_BYTES} bytes"),
             });
         }
@@ -208,10 +158,7 @@ impl S3Store {
 
 impl ObjectStore for S3Store {
     fn put(&mut self, digest: &Digest, body: &[u8]) -> Result<String, ObjectError> {
-        let key = Self::key(digest);
-        let url = self.bucket.put_object(self.credentials.as_ref(), &key).sign(SIGNED_FOR);
-        let answer = self.retried(|agent| agent.put(url.as_str()).send(body));
-        self.ok(answer, None)?;
+        self.put_key(&Self::key(digest), body)?;
         self.presigned(digest)
     }
 
@@ -223,55 +170,18 @@ impl ObjectStore for S3Store {
             });
         }
         let url = self.readable(digest, location);
-        let answer = self.retried(|agent| agent.get(&url).call());
-        let mut answer = self.ok(answer, Some(digest))?;
+        let missing = || ObjectError::Missing(*digest);
+        let answer = self.client.send(missing, |agent| agent.get(&url).call())?;
         // One byte more than expected tells a longer object from the right one.
-        let body = answer.body_mut().with_config().limit(bytes + 1).read_to_vec();
-        let body = body.map_err(|why| match why {
-            ureq::Error::BodyExceedsLimit(_) => ObjectError::Damaged {
-                digest: *digest,
-                what: format!("expected {bytes} bytes, got more"),
-            },
-            why => ObjectError::Unreachable {
-                store: self.name.clone(),
-                why: reason(&why),
-            },
-        })?;
+        let body = self.client.body(answer, bytes + 1)?;
+        let damaged = |what| ObjectError::Damaged { digest: *digest, what };
+        let body = body.ok_or_else(|| damaged(format!("expected {bytes} bytes, got more")))?;
         checked(digest, bytes, body)
     }
 
     fn remove(&mut self, digest: &Digest) -> Result<(), ObjectError> {
-        let key = Self::key(digest);
-        let url = self
-            .bucket
-            .delete_object(self.credentials.as_ref(), &key)
-            .sign(SIGNED_FOR);
-        let answer = self.retried(|agent| agent.delete(url.as_str()).call());
-        match self.ok(answer, Some(digest)) {
-            Err(ObjectError::Missing(_)) => Ok(()),
-            other => other.map(drop),
-        }
+        self.remove_key(&Self::key(digest))
     }
-}
-
-/// An error without its URL: the query holds a signature.
-fn reason(error: &ureq::Error) -> String {
-    match error {
-        ureq::Error::BadUri(_) => "bad URL".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// `: Code` of an S3 error document.
-fn error_code(document: &str) -> String {
-    let code = document
-        .split_once("<Code>")
-        .and_then(|(_, rest)| rest.split_once("</Code>"));
-    let plain = |text: &&str| text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric());
-    code.map(|(code, _)| code)
-        .filter(plain)
-        .map(|code| format!(": {code}"))
-        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -287,7 +197,8 @@ mod tests {
             virtual_host: false,
             keys,
             ca: None,
-            presign: true,
+            presign: Some(PRESIGNED_FOR),
+            patience: PATIENCE,
         };
         S3Store::new(config).unwrap()
     }
@@ -321,12 +232,5 @@ mod tests {
             "{url}"
         );
         assert!(!url.contains(secret), "{url}");
-    }
-
-    #[test]
-    fn an_error_document_gives_its_code_and_nothing_else() {
-        assert_eq!(error_code("<Error><Code>NoSuchKey</Code></Error>"), ": NoSuchKey");
-        assert_eq!(error_code("<Error><Code>not a\ncode</Code></Error>"), "");
-        assert_eq!(error_code(""), "");
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn open(config: &StoreConfig) -> Result<Option<Box<dyn ObjectStore>>,
 fn s3(url: &str, config: &StoreConfig) -> Result<Box<dyn ObjectStore>, Failure> {
     use kerf_runtime::bundle::read_bounded;
     use kerf_runtime::exit::{Exit, OrExit};
-    use kerf_runtime::object::s3::{S3Config, S3Store};
+    use kerf_runtime::object::s3::{PATIENCE, PRESIGNED_FOR, S3Config, S3Store};
 
     use super::links::{MAX_PEM_BYTES, read_secret};
 
@@ -65,7 +65,8 @@ fn s3(url: &str, config: &StoreConfig) -> Result<Box<dyn ObjectStore>, Failure> 
         bucket: config.bucket.clone().unwrap_or_else(|| "kerf".to_owned()),
         region: config.region.clone().unwrap_or_else(|| "us-east-1".to_owned()),
         virtual_host: config.virtual_host.unwrap_or(false),
-        presign: config.presign.unwrap_or(false),
+        presign: config.presign.unwrap_or(false).then_some(PRESIGNED_FOR),
+        patience: PATIENCE,
         keys,
         ca,
     })
