@@ -24,6 +24,7 @@ pub mod proxy;
 pub mod random;
 pub mod relay;
 pub mod s3;
+pub mod stages;
 pub mod zoo;
 
 use std::path::{Path, PathBuf};

@@ -62,6 +62,11 @@ impl Mosquitto {
         format!("mqtt://127.0.0.1:{}", self.port)
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its folder, with `mosquitto.conf`.
     pub fn folder(&self) -> &Path {
         self.folder.path()

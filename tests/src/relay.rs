@@ -1,5 +1,6 @@
 //! A head and a tail whose part only passes on, so that a test of the links is about the links.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use kerf_runtime::backend::RunError;
 use kerf_runtime::broker::mqtt::{MqttBroker, MqttConfig};
 use kerf_runtime::broker::topics::Topics;
 use kerf_runtime::broker::{Broker, Delivery};
+use kerf_runtime::bundle::Bundle;
 use kerf_runtime::source::{Input, Source, SourceError};
 use kerf_runtime::stage::envelope::Envelopes;
 use kerf_runtime::stage::head::{self, Answer, HeadConfig, HeadLinks, Summary};
@@ -93,7 +95,8 @@ pub const CROSSING: Crossing = Crossing {
     cut: CutId([2; 16]),
 };
 
-fn border() -> Border {
+/// The border at that cut: one value, `x`, as it is.
+pub fn border() -> Border {
     Border {
         crossing: CROSSING,
         values: vec!["x".to_owned()],
@@ -138,23 +141,54 @@ pub fn next_delivery(broker: &mut dyn Broker, wait: Duration) -> Option<Delivery
 }
 
 /// A tail on this connection, alone or in a share group.
-pub fn tail(mut broker: impl Broker + 'static, share: Option<&str>, confirm: Confirm, envelopes: Envelopes) -> Tail {
-    let filter = topics().frames_filter(&CROSSING.model, &CROSSING.cut, share);
-    broker.subscribe(&filter).expect("the tail subscribes");
+pub fn tail(broker: impl Broker + 'static, share: Option<&str>, confirm: Confirm, envelopes: Envelopes) -> Tail {
     let config = TailConfig {
-        topics: topics(),
-        part: 1,
-        before: border(),
-        onward: None,
         confirm,
-        warnings: Vec::new(),
+        ..tail_config(topics(), border())
     };
+    linked(broker, share, config, envelopes, Box::new(Passing))
+}
+
+/// A tail behind a border, for heads that are processes of their own, with this part.
+pub fn tail_of(broker: impl Broker + 'static, before: Border, part: Box<dyn Part>) -> Tail {
+    let topics = Topics::new("kerf").expect("a prefix");
+    linked(broker, None, tail_config(topics, before), inline(), part)
+}
+
+/// The cut behind a bundle's first part.
+pub fn border_of(bundle: &Path) -> Border {
+    let bundle = Bundle::open(bundle).expect("a bundle");
+    let border = Border::behind(bundle.manifest(), 0).expect("a cut");
+    border.expect("a bundle of two parts")
+}
+
+fn tail_config(topics: Topics, before: Border) -> TailConfig {
+    TailConfig {
+        topics,
+        part: 1,
+        before,
+        onward: None,
+        confirm: Confirm::Stage,
+        warnings: Vec::new(),
+    }
+}
+
+fn linked(
+    mut broker: impl Broker + 'static,
+    share: Option<&str>,
+    config: TailConfig,
+    envelopes: Envelopes,
+    part: Box<dyn Part>,
+) -> Tail {
+    let Crossing { model, cut } = config.before.crossing;
+    let filter = config.topics.frames_filter(&model, &cut, share);
+    broker.subscribe(&filter).expect("the tail subscribes");
     let links = TailLinks {
         broker: Box::new(broker),
         envelopes,
         metrics: Arc::default(),
     };
-    Tail::new(links, Box::new(Passing), Box::new(Number), config)
+    Tail::new(links, part, Box::new(Number), config)
 }
 
 /// How frames travel where all are small enough for the broker.

@@ -178,6 +178,69 @@ fn a_bit_that_flips_while_the_spool_is_open_is_noticed_and_not_waited_for() {
     assert_eq!(spool.frames(), 0);
 }
 
+/// A disk with accepted frames of which every third is freed and that is written down; what still waits, and the names.
+fn with_cursor(random: &mut Random) -> (FaultyDisk, BTreeMap<u64, Bytes>) {
+    let disk = FaultyDisk::new(random.next());
+    let mut spool = open(&disk);
+    let mut waiting = fill(&mut spool, 12, random);
+    let freed: Vec<u64> = waiting.keys().copied().step_by(3).collect();
+    for sequence in freed {
+        spool.free(sequence).unwrap();
+        waiting.remove(&sequence);
+    }
+    spool.flush().unwrap();
+    (disk, waiting)
+}
+
+#[test]
+fn a_damaged_cursor_costs_repeats_and_never_a_frame() {
+    let mut random = Random::new(seed(8));
+    let (disk, waiting) = with_cursor(&mut random);
+    let cursor = disk.bytes("cursor");
+    let files = disk.snapshot();
+    let flips = (0..cursor.len() * 8).map(|bit| {
+        let mut damaged = cursor.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        damaged
+    });
+    let cuts = (0..cursor.len()).map(|length| cursor[..length].to_vec());
+    for (number, damaged) in flips.chain(cuts).enumerate() {
+        let mut files = files.clone();
+        files.insert("cursor".to_owned(), damaged);
+        let found = everything(&mut open(&FaultyDisk::holding(&files)));
+        assert!(
+            waiting.iter().all(|(s, f)| found.get(s) == Some(f)),
+            "damage {number} cost a frame"
+        );
+    }
+}
+
+#[test]
+fn what_was_freed_and_written_down_does_not_come_again_after_a_power_cut() {
+    let seed = seed(9);
+    for round in 0..40 {
+        let mut random = Random::new(seed + round);
+        let (disk, mut waiting) = with_cursor(&mut random);
+        disk.power_cut(16);
+        let mut spool = open(&disk);
+        assert_eq!(everything(&mut spool), waiting, "round {round}");
+        // The next writing dies at each of its calls: the old cursor or the new one is there, never neither.
+        let (&next, _) = waiting.first_key_value().unwrap();
+        spool.free(next).unwrap();
+        disk.fault_at(round % 8, Fault::Crash);
+        let flushed = spool.flush().is_ok();
+        drop(spool);
+        disk.power_cut(16);
+        let found = everything(&mut open(&disk));
+        if flushed {
+            waiting.remove(&next);
+        } else {
+            waiting.retain(|s, _| *s != next || found.contains_key(s));
+        }
+        assert_eq!(found, waiting, "round {round}, flushed {flushed}");
+    }
+}
+
 /// One life of a device: accepts and frees at random until the machine dies, then the power is cut.
 /// Gives what was accepted and not freed, and what was freed.
 struct Life {

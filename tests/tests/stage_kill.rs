@@ -7,61 +7,21 @@
 )]
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use kerf_runtime::stage::reader::id_of;
+use kerf_tests::kerf_stage;
 use kerf_tests::mosquitto::Mosquitto;
 use kerf_tests::process::{Running, eventually};
 use kerf_tests::random::{Random, seed, soak};
-use kerf_tests::{kerf, kerf_stage, model, succeed};
-
-/// LeNet-5, cut at its first legal value behind the input.
-fn bundle(folder: &Path) {
-    let lenet = model("lenet5");
-    let layers = succeed(kerf().arg("layers").arg(&lenet).arg("--json"));
-    let layers: serde_json::Value = serde_json::from_str(&layers).unwrap();
-    let legal = |v: &&serde_json::Value| v["legal"] == true;
-    let value = layers["values"].as_array().unwrap().iter().find(legal).unwrap();
-    let at = value["name"].as_str().unwrap();
-    succeed(kerf().arg("split").arg(&lenet).args(["--at", at, "-o"]).arg(folder));
-}
-
-/// A picture of noise, as LeNet-5 takes it: [1, 1, 32, 32] floats between 0 and 1.
-fn picture(random: &mut Random) -> Vec<u8> {
-    let pixels: Vec<u8> = (0..32 * 32)
-        .flat_map(|_| (f32::from(random.byte()) / 255.0).to_le_bytes())
-        .collect();
-    let shape = [1, 1, 32, 32];
-    let tensor = kerf_wire::TensorRef::new(kerf_wire::DType::F32, &shape, &pixels).unwrap();
-    let mut npy = Vec::new();
-    kerf_runtime::source::npy::write(&tensor, &mut npy).unwrap();
-    npy
-}
-
-fn stage(bundle: &Path, broker: &Mosquitto, part: &str) -> Command {
-    let mut command = kerf_stage();
-    command
-        .arg("run")
-        .arg("--bundle")
-        .arg(bundle)
-        .args(["--part", part, "--broker", &broker.url()]);
-    command.args([
-        "--inline-bytes",
-        "1000000",
-        "--device",
-        if part == "0" { "cam" } else { "cloud" },
-    ]);
-    command
-}
+use kerf_tests::stages::{lenet_bundle, picture, stage};
 
 #[test]
 fn heads_and_tails_that_are_killed_lose_no_input_and_deliver_each_id_once() {
     let mut random = Random::new(seed(51));
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    bundle(&at("bundle"));
+    let bundle = lenet_bundle(&at("bundle"));
     let broker = Mosquitto::start("");
     std::fs::create_dir(at("in")).unwrap();
     let kills = usize::try_from(6 * soak()).unwrap();
@@ -73,14 +33,14 @@ fn heads_and_tails_that_are_killed_lose_no_input_and_deliver_each_id_once() {
     );
     reader.wait_for("event=ready");
     let head = || {
-        let mut command = stage(&at("bundle"), &broker, "0");
+        let mut command = stage(&bundle, &broker.url(), "0");
         Running::start(command.arg("--spool-dir").arg(at("spool")).arg("--watch").arg(at("in")))
     };
-    let tail = || Running::start(stage(&at("bundle"), &broker, "1").args(["--confirm", "reader"]));
+    let tail = || Running::start(stage(&bundle, &broker.url(), "1").args(["--confirm", "reader"]));
     let (mut a_head, mut a_tail) = (head(), tail());
     for n in 0..inputs {
         // Under another name first: a folder's watcher takes whole files, and a rename makes one.
-        std::fs::write(at("part"), picture(&mut random)).unwrap();
+        std::fs::write(at("part"), picture(random.next())).unwrap();
         std::fs::rename(at("part"), at("in").join(format!("{n:05}.npy"))).unwrap();
         std::thread::sleep(Duration::from_millis(random.below(60) as u64));
         if n % 16 == 7 {
