@@ -11,6 +11,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::emulate::{self, Machine};
 use crate::repo;
 
+mod tflite;
+
 /// Installs what the tests need: packages of tests/apt.txt, .venv from tests/requirements.txt, and a Cortex-M4's tools.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -26,11 +28,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.dry_run {
         ensure!(packages.is_empty(), "missing packages: {}", packages.join(" "));
         ensure!(!venv, ".venv is missing or older than tests/requirements.txt");
+        ensure!(!tflite::is_missing(), ".vendor/tflite is missing");
         return Ok(());
     }
     install(&packages)?;
     if venv {
         make_venv()?;
+    }
+    if tflite::is_missing() {
+        tflite::fetch()?;
     }
     emulate::prepare(Machine::Thumb, false)
 }

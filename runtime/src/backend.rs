@@ -13,8 +13,12 @@ use kerf_wire::{Digest, TensorRef, TensorSpec};
 
 use crate::tensor::Tensor;
 
+#[cfg(feature = "edgetpu")]
+pub mod edgetpu;
 #[cfg(feature = "onnxruntime")]
 pub mod onnxruntime;
+#[cfg(feature = "tflite")]
+pub mod tflite;
 #[cfg(feature = "tract")]
 pub mod tract;
 
@@ -230,6 +234,10 @@ pub fn all() -> &'static [&'static dyn Backend] {
     &[
         #[cfg(feature = "tract")]
         &tract::Tract,
+        #[cfg(feature = "tflite")]
+        &tflite::Tflite,
+        #[cfg(feature = "edgetpu")]
+        &edgetpu::EdgeTpu,
         #[cfg(feature = "onnxruntime")]
         &onnxruntime::OnnxRuntime,
         #[cfg(feature = "tensorrt")]

@@ -42,3 +42,5 @@ pub const MAX_BENCH_RUNS: u32 = 1_000_000;
 pub const MAX_THREADS: usize = 1024;
 /// Fewest runs that a measurement counts: below, its interval says nothing.
 pub const MIN_MEASURED_RUNS: u32 = 6;
+/// Longest text that a vendor's library says of one error, bytes.
+pub const MAX_VENDOR_MESSAGE_BYTES: usize = 4096;

@@ -1,19 +1,21 @@
-//! The C API of TensorFlow Lite and of its external delegates, opened at run time, behind types that cannot be misused.
+//! The C API of TensorFlow Lite, opened at run time, behind types that cannot be misused.
 //!
-//! Owns: every `unsafe` of this backend. Must not know: what tensors mean.
-//! The functions and their rules are those of `tensorflow/lite/c/c_api.h` and `common.h` of TensorFlow 2.9; later versions
-//! kept them. A library is never closed again: both leave threads behind.
+//! Owns: the calls to it. Must not know: what tensors mean. Delegates are in `delegate/sys.rs`, opening and the library's
+//! messages in `library/sys.rs`.
+//! The functions and their rules are those of `tensorflow/lite/c/c_api.h` of TensorFlow 2.9; later versions kept them.
 
 #![allow(unsafe_code, reason = "foreign functions; each call says why it is sound")]
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
-use std::ptr::{NonNull, null};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
 
+use kerf_wire::limits::MAX_RANK;
 use libloading::Library;
 
-use crate::limits::{MAX_RANK, MAX_VENDOR_MESSAGE_BYTES};
+use super::delegate::Delegate;
+use super::library::{Messages, Opaque, Report, open, reason, report, text};
 
 /// `TfLiteStatus`: 0 is good.
 const OK: c_int = 0;
@@ -25,9 +27,6 @@ pub(super) struct Quantisation {
     pub(super) scale: f32,
     pub(super) zero_point: i32,
 }
-
-type Opaque = *mut c_void;
-type Report = extern "C" fn(*mut c_void, *const c_char, *mut c_void);
 
 macro_rules! functions {
     ($($field:ident = $symbol:literal: fn($($argument:ty),*) $(-> $result:ty)?;)*) => {
@@ -75,67 +74,9 @@ functions! {
     tensor_quantisation = "TfLiteTensorQuantizationParams": fn(Opaque) -> Quantisation;
 }
 
-unsafe extern "C" {
-    /// The C library's. A `va_list` argument is a pointer on every Linux ABI that we build for: an array that decays
-    /// (x86-64), a struct of 32 bytes passed by reference (AArch64), a struct of one pointer (AArch32).
-    fn vsnprintf(into: *mut c_char, length: usize, format: *const c_char, arguments: *mut c_void) -> c_int;
-}
-
-/// libloading's text hides the loader's reason; this is both.
-pub(super) fn reason(why: &libloading::Error) -> String {
-    std::error::Error::source(why).map_or_else(|| why.to_string(), ToString::to_string)
-}
-
-/// A shared library, opened once a process and never closed.
-pub(super) fn open(path: &Path) -> Result<&'static Library, String> {
-    static OPENED: Mutex<Vec<(PathBuf, &'static Library)>> = Mutex::new(Vec::new());
-    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, library)) = opened.iter().find(|(p, _)| p == path) {
-        return Ok(*library);
-    }
-    // SAFETY: opening runs the library's constructors; it is the vendor's own library, named by the person who runs us.
-    let library = unsafe { Library::new(path) }.map_err(|why| reason(&why))?;
-    let library: &'static Library = Box::leak(Box::new(library));
-    opened.push((path.to_owned(), library));
-    Ok(library)
-}
-
-/// What the library says of errors: it has no other way than a callback.
-#[derive(Default)]
-struct Messages(Mutex<String>);
-
-impl Messages {
-    fn add(&self, text: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() + text.len() < MAX_VENDOR_MESSAGE_BYTES {
-            all.push_str(if all.is_empty() { "" } else { "; " });
-            all.push_str(text.trim());
-        }
-    }
-
-    fn take(&self) -> String {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.is_empty() {
-            return "the library gives no reason".to_owned();
-        }
-        std::mem::take(&mut all)
-    }
-}
-
-extern "C" fn report(messages: *mut c_void, format: *const c_char, arguments: *mut c_void) {
-    let mut text = [0_u8; 512];
-    // SAFETY: `format` and its arguments are the caller's own pair; what is written is bounded and ends with a zero.
-    let written = unsafe { vsnprintf(text.as_mut_ptr().cast(), text.len(), format, arguments) };
-    let text = CStr::from_bytes_until_nul(&text).map(CStr::to_string_lossy);
-    if let (true, Ok(text)) = (written > 0, text) {
-        // SAFETY: the pointer is to the `Messages` of the interpreter that is calling, which outlives it.
-        unsafe { &*messages.cast::<Messages>() }.add(&text);
-    }
-}
-
 /// TensorFlow Lite, opened.
 #[derive(Clone, Copy)]
-pub(super) struct TfLite(&'static Functions);
+pub(crate) struct TfLite(&'static Functions);
 
 impl TfLite {
     /// Opens it.
@@ -151,62 +92,9 @@ impl TfLite {
     }
 
     /// e.g. `2.9.0`.
-    pub(super) fn version(self) -> String {
+    pub(crate) fn version(self) -> String {
         // SAFETY: takes nothing and gives a static string.
         text(unsafe { (self.0.version)() })
-    }
-}
-
-fn text(string: *const c_char) -> String {
-    if string.is_null() {
-        return String::new();
-    }
-    // SAFETY: the library's strings end with a zero and live as long as what they name, which the caller holds.
-    unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
-}
-
-type CreateDelegate =
-    unsafe extern "C" fn(*const *const c_char, *const *const c_char, usize, extern "C" fn(*const c_char)) -> Opaque;
-
-/// An external delegate: a vendor's library that takes over operators. Its two functions are those that
-/// `tensorflow/lite/delegates/external/external_delegate.cc` looks for.
-pub(super) struct Delegate {
-    raw: NonNull<c_void>,
-    destroy: unsafe extern "C" fn(Opaque),
-}
-
-/// What the delegate that is being made says; its callback has no other place to go.
-static DELEGATE_SAYS: Messages = Messages(Mutex::new(String::new()));
-
-extern "C" fn delegate_reports(message: *const c_char) {
-    DELEGATE_SAYS.add(&text(message));
-}
-
-impl Delegate {
-    /// Makes one with these options; fails with what it says, e.g. that there is no device.
-    pub(super) fn create(library: &'static Library, options: &[(&str, &str)]) -> Result<Self, String> {
-        // SAFETY: the types are those that external_delegate.cc calls these names with.
-        let (create, destroy) = unsafe {
-            let create = library.get::<CreateDelegate>(b"tflite_plugin_create_delegate\0");
-            let destroy = library.get::<unsafe extern "C" fn(Opaque)>(b"tflite_plugin_destroy_delegate\0");
-            (create.map_err(|why| reason(&why))?, destroy.map_err(|why| reason(&why))?)
-        };
-        let string = |text: &str| CString::new(text).map_err(|_| format!("option {text:?} has a zero byte"));
-        let keys = options.iter().map(|(k, _)| string(k)).collect::<Result<Vec<_>, _>>()?;
-        let values = options.iter().map(|(_, v)| string(v)).collect::<Result<Vec<_>, _>>()?;
-        let pointers = |strings: &[CString]| strings.iter().map(|s| s.as_ptr()).collect::<Vec<_>>();
-        let (keys, values) = (pointers(&keys), pointers(&values));
-        // SAFETY: both arrays have as many strings as is said, and they outlive the call.
-        let raw = unsafe { create(keys.as_ptr(), values.as_ptr(), keys.len(), delegate_reports) };
-        let raw = NonNull::new(raw).ok_or_else(|| DELEGATE_SAYS.take())?;
-        Ok(Self { raw, destroy: *destroy })
-    }
-}
-
-impl Drop for Delegate {
-    fn drop(&mut self) {
-        // SAFETY: made by the same library, destroyed once, after the interpreter that used it (see `Interpreter`).
-        unsafe { (self.destroy)(self.raw.as_ptr()) }
     }
 }
 
@@ -216,7 +104,7 @@ pub(super) struct Interpreter {
     _delegate: Option<Delegate>,
     messages: Box<Messages>,
     /// The model's bytes at an address that flatbuffers and kernels may take as aligned.
-    _model: Arc<Vec<u128>>,
+    _model: Vec<u128>,
 }
 
 struct Raw {
@@ -226,8 +114,6 @@ struct Raw {
 
 // SAFETY: an interpreter may be used by one thread at a time from any thread (c_api.h, "NOTE: not thread-safe").
 unsafe impl Send for Raw {}
-// SAFETY: a delegate is only used through its interpreter, and destroyed once.
-unsafe impl Send for Delegate {}
 
 impl Drop for Raw {
     fn drop(&mut self) {
@@ -256,16 +142,10 @@ pub(super) enum Side {
 
 impl Interpreter {
     /// Builds it with its tensors allocated; the error is what the library says.
-    pub(super) fn new(
-        api: TfLite,
-        model: &[u8],
-        threads: i32,
-        delegate: Option<Delegate>,
-    ) -> Result<Self, String> {
+    pub(super) fn new(api: TfLite, model: &[u8], threads: i32, delegate: Option<Delegate>) -> Result<Self, String> {
         let messages = Box::<Messages>::default();
         let mut words = vec![0_u128; model.len().div_ceil(16)];
         bytemuck::cast_slice_mut::<u128, u8>(&mut words)[..model.len()].copy_from_slice(model);
-        let words = Arc::new(words);
         // SAFETY: model and options are made, used and deleted by the same library; the model's bytes, the reporter's
         // `Messages` (boxed, so they do not move) and the delegate are kept in `Self`, behind the interpreter.
         let interpreter = unsafe {
@@ -275,9 +155,13 @@ impl Interpreter {
             }
             let options = (api.0.options_create)();
             (api.0.options_threads)(options, threads);
-            (api.0.options_report)(options, report, std::ptr::from_ref::<Messages>(&messages).cast_mut().cast());
+            (api.0.options_report)(
+                options,
+                report,
+                std::ptr::from_ref::<Messages>(&messages).cast_mut().cast(),
+            );
             if let Some(delegate) = &delegate {
-                (api.0.options_delegate)(options, delegate.raw.as_ptr());
+                (api.0.options_delegate)(options, delegate.as_ptr());
             }
             let interpreter = (api.0.create)(raw_model, options);
             (api.0.options_delete)(options);
@@ -364,43 +248,5 @@ impl Interpreter {
             OK => Ok(()),
             status => Err(format!("status {status}: {}", self.messages.take())),
         }
-    }
-}
-
-/// libedgetpu's version, where the library has the function for it (`edgetpu_c.h`).
-pub(super) fn edgetpu_version(library: &'static Library) -> Option<String> {
-    // SAFETY: the type is the one that edgetpu_c.h declares; it gives a static string.
-    let version = unsafe { library.get::<unsafe extern "C" fn() -> *const c_char>(b"edgetpu_version\0") }.ok()?;
-    // SAFETY: as above.
-    Some(text(unsafe { version() }))
-}
-
-#[repr(C)]
-struct EdgeTpuDevice {
-    kind: c_int,
-    path: *const c_char,
-}
-
-/// Edge TPUs that libedgetpu sees, e.g. `pci /dev/apex_0`; none where the library has no function for it.
-pub(super) fn edgetpu_devices(library: &'static Library) -> Option<Vec<String>> {
-    type List = unsafe extern "C" fn(*mut usize) -> *mut EdgeTpuDevice;
-    type Free = unsafe extern "C" fn(*mut EdgeTpuDevice);
-    // SAFETY: the types are those that edgetpu_c.h declares.
-    let (list, free) = unsafe {
-        let list = library.get::<List>(b"edgetpu_list_devices\0").ok()?;
-        (list, library.get::<Free>(b"edgetpu_free_devices\0").ok()?)
-    };
-    let mut count = 0;
-    // SAFETY: `count` is written; the list has so many entries until it is freed.
-    unsafe {
-        let first = list(&raw mut count);
-        if first.cast_const() == null() {
-            return Some(Vec::new());
-        }
-        let devices = std::slice::from_raw_parts(first, count);
-        let name = |d: &EdgeTpuDevice| format!("{} {}", if d.kind == 0 { "pci" } else { "usb" }, text(d.path));
-        let names = devices.iter().map(name).collect();
-        free(first);
-        Some(names)
     }
 }

@@ -1,0 +1,5 @@
+//! External delegates.
+
+mod sys;
+
+pub(crate) use sys::Delegate;
