@@ -16,6 +16,8 @@ use crate::tensor::Tensor;
 #[cfg(feature = "edgetpu")]
 pub mod edgetpu;
 #[cfg(feature = "onnxruntime")]
+mod mapped;
+#[cfg(feature = "onnxruntime")]
 pub mod onnxruntime;
 #[cfg(feature = "tflite")]
 pub mod tflite;
@@ -28,11 +30,11 @@ pub trait Backend: Send + Sync {
     fn name(&self) -> &'static str;
     /// The artifact formats that it loads, best first.
     fn formats(&self) -> &'static [Format];
-    /// Opens the driver: which device, which library.
+    /// Opens the driver and the device that the options name: which device, which library.
     ///
     /// # Errors
     /// When the library or the device is missing; the text names it and how to get it.
-    fn check(&self) -> Result<DeviceInfo, BackendError>;
+    fn check(&self, options: &LoadOptions) -> Result<DeviceInfo, BackendError>;
     /// Loads one part.
     ///
     /// # Errors
@@ -155,6 +157,18 @@ pub struct LoadOptions {
     pub cache_dir: Option<PathBuf>,
     /// The vendor's library where it is not on the loader's path.
     pub library: Option<PathBuf>,
+}
+
+impl LoadOptions {
+    /// What holds for the entries of a list of backends after the first: the number of threads. Device, precision,
+    /// cache and library are those of the first, and mean nothing to another engine.
+    #[must_use]
+    pub fn for_fallback(&self) -> Self {
+        Self {
+            threads: self.threads,
+            ..Self::default()
+        }
+    }
 }
 
 /// Why a backend did not load a part.

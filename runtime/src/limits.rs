@@ -44,3 +44,5 @@ pub const MAX_THREADS: usize = 1024;
 pub const MIN_MEASURED_RUNS: u32 = 6;
 /// Longest text that a vendor's library says of one error, bytes.
 pub const MAX_VENDOR_MESSAGE_BYTES: usize = 4096;
+/// Largest batch that a TensorRT engine of an open batch is built for.
+pub const MAX_TENSORRT_BATCH: u32 = 32;

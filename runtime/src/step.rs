@@ -57,7 +57,7 @@ impl Step {
             return Ok(Self::passing(specs, leaving));
         }
         let told = if backends.is_empty() { &part.backends } else { backends };
-        let chosen = choose(told, |backend| {
+        let chosen = choose(told, options, |backend, options| {
             let artifact = bundle.artifact(index, backend.formats(), options.precision.as_deref())?;
             let artifact = artifact.ok_or_else(|| LoadError::NoArtifact {
                 backend: backend.name(),
@@ -80,7 +80,7 @@ impl Step {
         backends: &[String],
         options: &LoadOptions,
     ) -> Result<Self, LoadError> {
-        let chosen = choose(backends, |backend| {
+        let chosen = choose(backends, options, |backend, options| {
             if backend.formats().contains(&artifact.format) {
                 return Ok(backend.load(artifact, options)?);
             }
@@ -193,19 +193,22 @@ struct Chosen {
     warnings: Vec<String>,
 }
 
-/// Tries backends in order. Each step down is logged and kept; the error is that of the first.
+/// Tries backends in order, the first with these options. Each step down is logged and kept; the error is that of the
+/// first.
 fn choose(
     names: &[String],
-    mut load: impl FnMut(&'static dyn Backend) -> Result<Box<dyn Session>, LoadError>,
+    options: &LoadOptions,
+    mut load: impl FnMut(&'static dyn Backend, &LoadOptions) -> Result<Box<dyn Session>, LoadError>,
 ) -> Result<Chosen, LoadError> {
     let default = [DEFAULT_BACKEND.to_owned()];
     let names = if names.is_empty() { &default } else { names };
     let mut first = None;
     let mut warnings = Vec::new();
-    for name in names {
+    for (place, name) in names.iter().enumerate() {
+        let options = if place == 0 { options } else { &options.for_fallback() };
         let loaded = backend::named(name)
             .map_err(LoadError::from)
-            .and_then(|backend| load(backend).map(|session| (backend.name(), session)));
+            .and_then(|backend| load(backend, options).map(|session| (backend.name(), session)));
         match loaded {
             Ok((backend, session)) => {
                 return Ok(Chosen {

@@ -143,7 +143,7 @@ fn stage() -> Finding {
 
 fn backends() -> impl Iterator<Item = Finding> {
     kerf_runtime::backend::all().iter().map(|backend| {
-        let checked = backend.check();
+        let checked = backend.check(&kerf_runtime::backend::LoadOptions::default());
         let (ready, detail) = match checked {
             Ok(info) => (true, format!("{} {}", info.version, info.device)),
             Err(missing) => (false, missing.to_string()),

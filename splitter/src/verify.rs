@@ -140,7 +140,7 @@ impl Report {
 
 fn label(backend: &str) -> Result<(&'static str, String), Failure> {
     let backend = named(backend)?;
-    let about = backend.check()?;
+    let about = backend.check(&LoadOptions::default())?;
     let has_name = about.version.starts_with(backend.name());
     let label = if has_name {
         about.version

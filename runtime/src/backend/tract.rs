@@ -6,6 +6,7 @@
 
 use kerf_wire::manifest::Format;
 use kerf_wire::{Dim, Shape, TensorRef, TensorSpec};
+use tract_linalg::multithread::Executor;
 
 use super::{Artifact, Backend, BackendError, DeviceInfo, LoadOptions, RunError, Session, Verified, check_call};
 use crate::limits::MAX_PLANS;
@@ -37,7 +38,8 @@ impl Backend for Tract {
         &[Format::TractNnef, Format::Onnx]
     }
 
-    fn check(&self) -> Result<DeviceInfo, BackendError> {
+    fn check(&self, options: &LoadOptions) -> Result<DeviceInfo, BackendError> {
+        refuse_options(options)?;
         Ok(DeviceInfo {
             device: format!("CPU ({})", std::env::consts::ARCH),
             version: format!("tract {VERSION}"),
@@ -53,6 +55,7 @@ impl Backend for Tract {
             outputs: loaded.signature.outputs.clone(),
             loaded: Some(loaded),
             plans: Vec::new(),
+            executor: executor(options.threads),
         };
         session.prepare().map_err(|error| refused(artifact, &error))?;
         Ok(Box::new(session))
@@ -75,7 +78,6 @@ fn refuse_options(options: &LoadOptions) -> Result<(), BackendError> {
         LoadOptions { precision: Some(p), .. } if p != "f32" => {
             no(format!("precision {p:?}: it runs the artifact's own types"))
         }
-        LoadOptions { threads: Some(n), .. } if *n != 1 => no(format!("{n} threads: it runs on one")),
         LoadOptions { library: Some(l), .. } => no(format!("library {}: it is built in", l.display())),
         _ => Ok(()),
     }
@@ -100,6 +102,11 @@ fn refused(artifact: &Artifact, error: &tract_core::prelude::TractError) -> Back
     }
 }
 
+/// Threads for the matrix kernels, one pool a session; none is tract's own default, one thread.
+fn executor(threads: Option<usize>) -> Option<Executor> {
+    threads.filter(|n| *n > 1).map(Executor::multithread)
+}
+
 struct TractSession {
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
@@ -107,6 +114,7 @@ struct TractSession {
     loaded: Option<Loaded>,
     /// Compiled for concrete shapes, the last used one last.
     plans: Vec<(Vec<Shape>, Plan)>,
+    executor: Option<Executor>,
 }
 
 impl TractSession {
@@ -130,9 +138,9 @@ impl TractSession {
             return Ok(());
         };
         let plan = if fixed {
-            Plan::compile(loaded, &shapes)?
+            Plan::compile(loaded, &shapes, &self.executor)?
         } else {
-            let plan = Plan::compile(loaded.clone(), &shapes)?;
+            let plan = Plan::compile(loaded.clone(), &shapes, &self.executor)?;
             self.loaded = Some(loaded);
             plan
         };
@@ -154,7 +162,8 @@ impl TractSession {
                 let shape = |t: &TensorRef<'_>| t.shape.iter().copied().collect::<Shape>();
                 let shapes: Vec<Shape> = inputs.iter().map(shape).collect();
                 log::info!("backend=tract event=compile shapes={shapes:?}");
-                let plan = Plan::compile(loaded, &shapes).map_err(|error| RunError::Engine(text(&error)))?;
+                let plan =
+                    Plan::compile(loaded, &shapes, &self.executor).map_err(|error| RunError::Engine(text(&error)))?;
                 if self.plans.len() == MAX_PLANS {
                     self.plans.remove(0);
                 }

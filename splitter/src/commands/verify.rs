@@ -127,7 +127,7 @@ fn whole(args: &Args, dir: &Path, manifest: &Manifest) -> Result<PathBuf, Failur
 /// The engines that run ONNX on this machine.
 fn present() -> Vec<String> {
     let runs_onnx = |b: &&&dyn backend::Backend| b.formats().contains(&kerf_wire::manifest::Format::Onnx);
-    let there = |b: &&&dyn backend::Backend| b.check().is_ok();
+    let there = |b: &&&dyn backend::Backend| b.check(&backend::LoadOptions::default()).is_ok();
     let general = |b: &&&dyn backend::Backend| matches!(b.name(), "tract" | "onnxruntime");
     backend::all()
         .iter()

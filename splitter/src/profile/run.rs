@@ -55,7 +55,7 @@ pub enum ProfileRunError {
 pub fn profile_model(job: &Job<'_>, progress: impl FnMut(u32, u32)) -> Result<(Profile, Measured), ProfileRunError> {
     let artifact = open_model(job.model)?;
     let backend = backend::named(job.backend)?;
-    let device = backend.check()?;
+    let device = backend.check(&job.options)?;
     let background_load = measure::background_load();
     let start = Instant::now();
     let mut session = backend.load(&artifact, &job.options)?;

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use bytemuck::Pod;
+use half::{bf16, f16};
 use kerf_wire::{DType, TensorRef};
 use ort::session::SessionInputValue;
 use ort::value::{DynValue, PrimitiveTensorElementType, Shape, TensorElementType, ValueType};
@@ -14,6 +15,8 @@ pub(super) fn dtype(ty: TensorElementType) -> Option<DType> {
     Some(match ty {
         TensorElementType::Float32 => DType::F32,
         TensorElementType::Float64 => DType::F64,
+        TensorElementType::Float16 => DType::F16,
+        TensorElementType::Bfloat16 => DType::Bf16,
         TensorElementType::Int8 => DType::I8,
         TensorElementType::Uint8 => DType::U8,
         TensorElementType::Int16 => DType::I16,
@@ -44,7 +47,8 @@ pub(super) fn value<'a>(tensor: &TensorRef<'a>) -> ort::Result<SessionInputValue
             let data = tensor.bytes.iter().map(|byte| *byte != 0).collect::<Vec<bool>>();
             Ok(ort::value::Tensor::from_array((shape(tensor), data))?.into())
         }
-        DType::F16 | DType::Bf16 => Err(unknown(tensor.dtype)),
+        DType::F16 => Ok(lend_half::<f16>(tensor)?.into()),
+        DType::Bf16 => Ok(lend_half::<bf16>(tensor)?.into()),
     }
 }
 
@@ -64,6 +68,42 @@ where
     Ok(ort::value::Tensor::from_array((shape(tensor), data))?.into())
 }
 
+/// Half floats have the bytes of a `u16`.
+fn lend_half<T>(tensor: &TensorRef<'_>) -> ort::Result<ort::value::Tensor<T>>
+where
+    T: PrimitiveTensorElementType + Debug + HalfBits + 'static,
+{
+    let words = tensor.bytes.chunks_exact(2).map(bytemuck::pod_read_unaligned::<u16>);
+    let data: Vec<T> = words.map(T::of_bits).collect();
+    ort::value::Tensor::from_array((shape(tensor), data))
+}
+
+/// A half float and its bits.
+trait HalfBits: Copy {
+    fn of_bits(bits: u16) -> Self;
+    fn bits(self) -> u16;
+}
+
+impl HalfBits for f16 {
+    fn of_bits(bits: u16) -> Self {
+        Self::from_bits(bits)
+    }
+
+    fn bits(self) -> u16 {
+        self.to_bits()
+    }
+}
+
+impl HalfBits for bf16 {
+    fn of_bits(bits: u16) -> Self {
+        Self::from_bits(bits)
+    }
+
+    fn bits(self) -> u16 {
+        self.to_bits()
+    }
+}
+
 /// Copies an output into a tensor that is reused.
 pub(super) fn read(value: &DynValue, output: &mut Tensor) -> ort::Result<()> {
     let ValueType::Tensor { ty, .. } = value.dtype() else {
@@ -72,6 +112,8 @@ pub(super) fn read(value: &DynValue, output: &mut Tensor) -> ort::Result<()> {
     match dtype(*ty) {
         Some(DType::F32) => copy::<f32>(value, DType::F32, output),
         Some(DType::F64) => copy::<f64>(value, DType::F64, output),
+        Some(DType::F16) => copy_half::<f16>(value, DType::F16, output),
+        Some(DType::Bf16) => copy_half::<bf16>(value, DType::Bf16, output),
         Some(DType::I8) => copy::<i8>(value, DType::I8, output),
         Some(DType::U8) => copy::<u8>(value, DType::U8, output),
         Some(DType::I16) => copy::<i16>(value, DType::I16, output),
@@ -105,6 +147,18 @@ fn copy<T: Pod + PrimitiveTensorElementType>(value: &DynValue, dtype: DType, out
     Ok(())
 }
 
+fn copy_half<T>(value: &DynValue, dtype: DType, output: &mut Tensor) -> ort::Result<()>
+where
+    T: PrimitiveTensorElementType + HalfBits,
+{
+    let (shape, data) = value.try_extract_tensor::<T>()?;
+    reset(output, dtype, shape)?;
+    for (word, half) in output.as_slice_mut::<u16>().iter_mut().zip(data) {
+        *word = half.bits();
+    }
+    Ok(())
+}
+
 fn reset(output: &mut Tensor, dtype: DType, shape: &Shape) -> ort::Result<()> {
     let dims = shape
         .iter()
@@ -114,8 +168,4 @@ fn reset(output: &mut Tensor, dtype: DType, shape: &Shape) -> ort::Result<()> {
     output
         .reset(dtype, &dims)
         .map_err(|why| ort::Error::new(why.to_string()))
-}
-
-fn unknown(dtype: DType) -> ort::Error {
-    ort::Error::new(format!("this driver carries no {dtype} tensors"))
 }

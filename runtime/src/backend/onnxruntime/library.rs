@@ -1,9 +1,12 @@
 //! The one libonnxruntime of this process. It is never closed: vendors' libraries do not survive that.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::environment::Environment;
+use ort::logging::LogLevel;
+
+use crate::backend::mapped::mapped;
 
 static OPENED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
@@ -34,8 +37,13 @@ pub(super) fn open(wanted: Option<&Path>) -> Result<(PathBuf, Environment), Stri
     for path in candidates {
         match ort::init_from(&path) {
             Ok(builder) => {
-                let environment = builder.with_name("kerf").with_telemetry(false).build();
+                let builder = builder.with_name("kerf").with_telemetry(false);
+                let logger = Arc::new(|level, _: &str, _: &str, _: &str, message: &str| relay(level, message));
+                let environment = builder.with_logger(logger).build();
                 let environment = environment.map_err(|why| format!("{}: {why}", path.display()))?;
+                environment.set_log_level(LogLevel::Warning);
+                // A bare name is the loader's business: say what it found.
+                let path = if path.is_file() { path } else { found(&path) };
                 *opened = Some((path.clone(), environment.clone()));
                 return Ok((path, environment));
             }
@@ -43,6 +51,11 @@ pub(super) fn open(wanted: Option<&Path>) -> Result<(PathBuf, Environment), Stri
         }
     }
     Err(format!("{}; {HOW}", reasons.join("; ")))
+}
+
+fn found(name: &Path) -> PathBuf {
+    let text = name.to_string_lossy();
+    mapped(&text).unwrap_or_else(|| name.to_owned())
 }
 
 /// libloading's own text hides why the loader refused.
@@ -56,15 +69,27 @@ fn reason(why: &ort::LoadDynamicError) -> String {
     }
 }
 
-/// The open library's version, e.g. `onnxruntime 1.32.0`.
-pub(super) fn version() -> String {
+/// The open library's version, e.g. `onnxruntime 1.32.0`: what it says itself, else what its file is called.
+pub(super) fn version(file: &Path) -> String {
     let info = ort::info();
     let branch = info
         .split("git-branch=")
         .nth(1)
-        .and_then(|rest| rest.split([',', ' ']).next());
-    match branch {
-        Some(branch) => format!("onnxruntime {}", branch.trim_start_matches("rel-")),
-        None => info.to_owned(),
+        .and_then(|rest| rest.split([',', ' ']).next())
+        .and_then(|branch| branch.strip_prefix("rel-"));
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let suffix = name.split_once(".so.").map(|(_, version)| version);
+    match branch.or(suffix) {
+        Some(version) => format!("onnxruntime {version}"),
+        None => format!("onnxruntime ({info})"),
     }
+}
+
+/// Its own messages go into our log: what fails comes back as an error anyway, so that nothing is told twice.
+fn relay(level: LogLevel, message: &str) {
+    let level = match level {
+        LogLevel::Fatal | LogLevel::Error | LogLevel::Warning => log::Level::Debug,
+        _ => log::Level::Trace,
+    };
+    log::log!(target: "onnxruntime", level, "{}", message.replace('\n', " "));
 }
