@@ -1,6 +1,6 @@
 //! `cargo xtask setup`: installs what the tests need beyond cargo, and says so before it does.
 //!
-//! Owns: `tests/apt.txt`, `tests/requirements.txt`, `.venv`. Does nothing where nothing is missing.
+//! Owns: `tests/apt.txt`, `tests/requirements.txt`, `.venv`, `tests/vendor.txt`, `.vendor`. Does nothing where nothing is missing.
 //! The C compiler and Rust, without which this program could not run, are `build-scripts/bootstrap.sh`'s.
 
 use std::fs;
@@ -12,8 +12,10 @@ use crate::emulate::{self, Machine};
 use crate::repo;
 
 mod tflite;
+mod vendor;
 
-/// Installs what the tests need: packages of tests/apt.txt, .venv from tests/requirements.txt, and a Cortex-M4's tools.
+/// Installs what the tests need: packages of tests/apt.txt, .venv from tests/requirements.txt, vendors' libraries of
+/// tests/vendor.txt, and a Cortex-M4's tools.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only says what is missing; fails where something is.
@@ -25,10 +27,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let wanted = entries("tests/apt.txt")?;
     let packages = missing(wanted.iter().map(String::as_str));
     let venv = venv_is_missing()?;
+    let wheels = vendor::missing()?;
     if arguments.dry_run {
         ensure!(packages.is_empty(), "missing packages: {}", packages.join(" "));
         ensure!(!venv, ".venv is missing or older than tests/requirements.txt");
         ensure!(!tflite::is_missing(), ".vendor/tflite is missing");
+        ensure!(wheels.is_empty(), "vendors' libraries are missing: {wheels:?}");
         return Ok(());
     }
     install(&packages)?;
@@ -38,6 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if tflite::is_missing() {
         tflite::fetch()?;
     }
+    vendor::fetch(&wheels)?;
     emulate::prepare(Machine::Thumb, false)
 }
 

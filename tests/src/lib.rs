@@ -12,6 +12,7 @@
 
 pub mod browser;
 pub mod certificates;
+pub mod conformance;
 pub mod disk;
 pub mod hostile;
 pub mod http;
@@ -25,6 +26,7 @@ pub mod random;
 pub mod relay;
 pub mod s3;
 pub mod stages;
+pub mod vendors;
 pub mod zoo;
 
 use std::path::{Path, PathBuf};

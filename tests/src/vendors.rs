@@ -1,0 +1,62 @@
+//! Where the vendors' libraries are that the tests run on: in the judges' Python, and in `.vendor`, which
+//! `cargo xtask setup` fills.
+
+use std::path::{Path, PathBuf};
+
+/// The first file below the judges' Python's packages whose path there begins so.
+fn in_python(folder: &str, prefix: &str) -> Option<PathBuf> {
+    let mut python = crate::python()?;
+    let code = "import sysconfig; print(sysconfig.get_paths()['platlib'])";
+    let packages = crate::succeed(python.args(["-c", code]));
+    first(&Path::new(packages.trim()).join(folder), prefix)
+}
+
+/// The first file of a folder, in the order of names, that begins so.
+fn first(folder: &Path, prefix: &str) -> Option<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|file| Some(file.ok()?.path()))
+        .filter(|file| {
+            file.file_name()
+                .is_some_and(|n| n.to_string_lossy().starts_with(prefix))
+        })
+        .collect();
+    files.sort();
+    files.into_iter().next()
+}
+
+fn vendor(package: &str, folder: &str, prefix: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    first(&root.join(".vendor").join(package).join(folder), prefix)
+}
+
+/// Says aloud which library is missing; under `CI=true` it must be there.
+fn or_said(what: &str, found: Option<PathBuf>) -> Option<PathBuf> {
+    if found.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "{what} is missing under CI");
+        eprintln!("SKIPPED: no {what}; `cargo xtask setup` gets it");
+    }
+    found
+}
+
+/// ONNX Runtime with its own CPU kernels only.
+pub fn onnxruntime() -> Option<PathBuf> {
+    or_said("onnxruntime", in_python("onnxruntime/capi", "libonnxruntime.so."))
+}
+
+/// ONNX Runtime with OpenVINO's execution provider.
+pub fn onnxruntime_openvino() -> Option<PathBuf> {
+    let found = vendor("onnxruntime-openvino", "onnxruntime/capi", "libonnxruntime.so.");
+    or_said("onnxruntime-openvino", found)
+}
+
+/// OpenVINO's C library.
+pub fn openvino() -> Option<PathBuf> {
+    or_said("openvino", vendor("openvino", "openvino/libs", "libopenvino_c.so."))
+}
+
+/// OpenVINO 2022.2's C library, the last that a wheel has with the MYRIAD plugin.
+pub fn openvino_2022() -> Option<PathBuf> {
+    let found = vendor("openvino-2022", "onnxruntime/capi", "libopenvino_c.so");
+    or_said("openvino 2022.2", found)
+}

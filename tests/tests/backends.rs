@@ -1,0 +1,194 @@
+//! Promise: every backend gives the same answers, and refuses what it cannot do instead of doing something else.
+//!
+//! The judge is ONNX Runtime in Python: the answers stored beside the fixtures, and those it gives here for their heads.
+//! One suite (`kerf_tests::conformance`) runs over every engine that this machine can load.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what failed by panicking"
+)]
+
+use kerf_runtime::backend::LoadOptions;
+use kerf_tests::conformance::{self, Case, Engine};
+use kerf_tests::{fail, fixture, kerf_stage, model, succeed, vendors};
+
+/// Heads that every engine runs: float, with skips, of several values, int8.
+const HEADS: &[&str] = &[
+    "lenet5",
+    "resnet8_digits",
+    "tiny_unet_denoise",
+    "mobilenet_v2_tiny_digits",
+    "resnet8_digits_qdq_int8",
+];
+
+fn tract() -> Engine {
+    Engine {
+        backend: "tract",
+        options: LoadOptions::default(),
+        tolerance: 1e-4,
+        tolerance_int8: 1e-4,
+        refuses: &[
+            ("lenet5_qoperator_int8", "QGemm"),
+            ("mobilenet_v2_160_dogs_qdq_softmax_int8", "Softmax"),
+            ("repro_softmax_qdq_both", "Softmax"),
+            ("node_loop11", "Loop"),
+            ("node_range_int32_type_negative_delta_expanded", "Loop"),
+        ],
+    }
+}
+
+fn onnxruntime() -> Option<Engine> {
+    Some(Engine {
+        backend: "onnxruntime",
+        options: LoadOptions {
+            library: Some(vendors::onnxruntime()?),
+            ..LoadOptions::default()
+        },
+        tolerance: 1e-6,
+        tolerance_int8: 1e-6,
+        refuses: &[],
+    })
+}
+
+/// Everything that the suite asks of an engine that loads ONNX.
+fn conforms(engine: &Engine) {
+    conformance::says_what_it_is(engine);
+    let mut wholes = conformance::wholes();
+    for (label, difference) in conformance::answers(engine, &wholes) {
+        println!("{:<12} {label:<44} {difference:.1e}", engine.backend);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    if let Some(heads) = conformance::heads(HEADS, dir.path(), engine.backend()) {
+        for (label, difference) in conformance::answers(engine, &heads) {
+            println!("{:<12} {label:<44} {difference:.1e}", engine.backend);
+        }
+    }
+    wholes.retain(|case| ["lenet5", "two_digit_sum", "resnet8_digits_qdq_int8"].contains(&case.label.as_str()));
+    let [lenet, .., two_inputs]: &[Case] = &wholes else {
+        panic!("three fixtures are gone");
+    };
+    conformance::wrong_calls(engine, lenet);
+    conformance::wrong_calls(engine, two_inputs);
+    conformance::open_batch(engine, lenet);
+    conformance::several_sessions(engine, &wholes);
+    conformance::refused_options(engine, lenet);
+}
+
+#[test]
+fn tract_conforms() {
+    conforms(&tract());
+}
+
+#[test]
+fn tract_on_two_threads_conforms() {
+    let mut engine = tract();
+    engine.options.threads = Some(2);
+    conforms(&engine);
+}
+
+#[test]
+fn onnx_runtime_conforms() {
+    if let Some(engine) = onnxruntime() {
+        conforms(&engine);
+    }
+}
+
+#[test]
+fn a_missing_library_is_named_with_the_command_that_gets_it() {
+    for (backend, how) in [
+        ("onnxruntime", "pip install onnxruntime"),
+        ("tensorrt", "pip install onnxruntime"),
+    ] {
+        let mut once = kerf_stage();
+        once.env_remove("ORT_DYLIB_PATH").args(["-q", "once", "--model"]);
+        once.arg(model("lenet5"))
+            .arg("--input")
+            .arg(fixture("models/lenet5.npz"));
+        once.args(["--backend", backend, "--library", "/nowhere/libvendor.so.1"]);
+        let said = fail(&mut once, 30);
+        assert!(said.contains("/nowhere/libvendor.so.1") && said.contains(how), "{said}");
+        assert_eq!(said.trim().lines().count(), 1, "{said}");
+        let mut check = kerf_stage();
+        check.args(["check", "--backend", backend, "--library", "/nowhere/libvendor.so.1"]);
+        let said = fail(&mut check, 30);
+        assert!(said.contains("/nowhere/libvendor.so.1"), "{said}");
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_is_exit_30_and_says_what_is_missing() {
+    let Some(library) = vendors::onnxruntime() else {
+        return;
+    };
+    let cases = [
+        ("onnxruntime", "CUDA", "onnxruntime-gpu"),
+        ("onnxruntime", "XNNPACK", "--use_xnnpack"),
+        ("onnxruntime", "ACL", "--use_acl"),
+        ("onnxruntime", "OPENVINO:CPU", "onnxruntime-openvino"),
+        ("tensorrt", "GPU", "onnxruntime-gpu"),
+        ("tensorrt", "DLA:0", "onnxruntime-gpu"),
+    ];
+    for (backend, device, how) in cases {
+        let mut once = kerf_stage();
+        once.args(["-q", "once", "--model"]).arg(model("lenet5"));
+        once.arg("--input").arg(fixture("models/lenet5.npz"));
+        once.args(["--backend", backend, "--backend-device", device, "--library"])
+            .arg(&library);
+        let said = fail(&mut once, 30);
+        assert!(said.contains(how), "{device}: {said}");
+        assert_eq!(said.trim().lines().count(), 1, "{device}: {said}");
+    }
+}
+
+#[test]
+fn a_step_down_is_told_in_the_log_and_in_the_result() {
+    let mut once = kerf_stage();
+    once.args(["once", "--model"]).arg(model("lenet5"));
+    once.arg("--input").arg(fixture("models/lenet5.npz"));
+    once.args([
+        "--backend",
+        "tensorrt,tract",
+        "--precision",
+        "f16",
+        "--library",
+        "/nowhere/libonnxruntime.so.1",
+    ]);
+    let output = once.output().unwrap();
+    let (log, result) = (
+        String::from_utf8_lossy(&output.stderr),
+        String::from_utf8_lossy(&output.stdout),
+    );
+    assert!(output.status.success(), "{log}");
+    assert!(log.contains("event=backend-stepped-down backend=tensorrt"), "{log}");
+    let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+    assert_eq!(result["hops"][0]["backend"], "tract");
+    let warning = result["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("stepped down from backend tensorrt"), "{warning}");
+    assert!(warning.contains("/nowhere/libonnxruntime.so.1"), "{warning}");
+    // The named backend alone: no step down, but the end.
+    let mut alone = kerf_stage();
+    alone.args(["-q", "once", "--model"]).arg(model("lenet5"));
+    alone.arg("--input").arg(fixture("models/lenet5.npz"));
+    alone.args(["--backend", "tensorrt", "--library", "/nowhere/libonnxruntime.so.1"]);
+    fail(&mut alone, 30);
+}
+
+#[test]
+fn check_lists_every_backend_with_its_library_or_how_to_get_it() {
+    let mut check = kerf_stage();
+    check.arg("check").env_remove("LD_LIBRARY_PATH");
+    match vendors::onnxruntime() {
+        Some(library) => drop(check.env("ORT_DYLIB_PATH", library)),
+        None => drop(check.env_remove("ORT_DYLIB_PATH")),
+    }
+    let listed = succeed(&mut check);
+    for backend in kerf_runtime::backend::all() {
+        let name = backend.name();
+        let line = listed.lines().find(|line| line.split_whitespace().next() == Some(name));
+        let line = line.unwrap_or_else(|| panic!("{name} is not listed:\n{listed}"));
+        let told = line.contains(" ready ") || line.contains("pip install") || line.contains("needs");
+        assert!(told, "{line}");
+    }
+}
