@@ -105,6 +105,27 @@ pub struct Artifact {
     pub conversion: Option<Conversion>,
 }
 
+impl Artifact {
+    /// What it calculates in, as far as the manifest says: `f32` where it is the part as it was cut.
+    pub fn precision(&self) -> &'static str {
+        self.conversion.as_ref().map_or("f32", |made| made.precision.as_str())
+    }
+
+    /// Refuses a precision that is not the artifact's own, for engines that run what they are given.
+    pub(crate) fn own_precision(&self, backend: &'static str, options: &LoadOptions) -> Result<(), BackendError> {
+        match options.precision.as_deref() {
+            Some(asked) if asked != self.precision() => Err(BackendError::Option {
+                backend,
+                option: format!(
+                    "precision {asked:?}: it runs the artifact's own, which is {}",
+                    self.precision()
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// A file that an artifact reads, e.g. external weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Companion {

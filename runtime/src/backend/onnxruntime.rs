@@ -46,6 +46,7 @@ impl Backend for OnnxRuntime {
 
     fn load(&self, artifact: &Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
         let device = device::Device::parse(options)?;
+        artifact.own_precision(NAME, options)?;
         Ok(Box::new(engine::open(NAME, artifact, options, device)?))
     }
 }

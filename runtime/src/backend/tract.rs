@@ -49,6 +49,7 @@ impl Backend for Tract {
 
     fn load(&self, artifact: &Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
         refuse_options(options)?;
+        artifact.own_precision(NAME, options)?;
         let loaded = model::load(artifact)?;
         let mut session = TractSession {
             inputs: loaded.signature.inputs.clone(),
@@ -75,9 +76,6 @@ fn refuse_options(options: &LoadOptions) -> Result<(), BackendError> {
     let no = |option: String| Err(BackendError::Option { backend: NAME, option });
     match options {
         LoadOptions { device: Some(d), .. } if d != "CPU" => no(format!("device {d:?}: it runs on the CPU")),
-        LoadOptions { precision: Some(p), .. } if p != "f32" => {
-            no(format!("precision {p:?}: it runs the artifact's own types"))
-        }
         LoadOptions { library: Some(l), .. } => no(format!("library {}: it is built in", l.display())),
         _ => Ok(()),
     }

@@ -31,12 +31,6 @@ impl Device {
             backend: NAME,
             option: format!("device {name:?}: it has CPU, XNNPACK, ACL, CUDA, CUDA:N and OPENVINO:DEVICE"),
         };
-        if let Some(precision) = options.precision.as_ref().filter(|p| *p != "f32") {
-            return Err(BackendError::Option {
-                backend: NAME,
-                option: format!("precision {precision:?}: it runs the artifact's own types"),
-            });
-        }
         let device = match name.split_once(':') {
             None if name == "CPU" => Self::Cpu,
             None if name == "XNNPACK" => Self::Xnnpack {
