@@ -57,8 +57,8 @@ impl Backend for EdgeTpu {
         &[Format::EdgetpuTflite]
     }
 
-    fn check(&self) -> Result<DeviceInfo, BackendError> {
-        let (tflite, path) = tflite::find(None).map_err(missing)?;
+    fn check(&self, options: &LoadOptions) -> Result<DeviceInfo, BackendError> {
+        let (tflite, path) = tflite::find(options.library.as_deref()).map_err(missing)?;
         let (library, path) = library(&path, &tflite.version())?;
         let devices = sys::devices(library);
         if devices.as_ref().is_some_and(Vec::is_empty) {

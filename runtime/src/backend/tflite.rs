@@ -38,8 +38,9 @@ impl Backend for Tflite {
         &[Format::Tflite]
     }
 
-    fn check(&self) -> Result<DeviceInfo, BackendError> {
-        let (library, path) = library::find(None).map_err(|what| BackendError::Missing { backend: NAME, what })?;
+    fn check(&self, options: &LoadOptions) -> Result<DeviceInfo, BackendError> {
+        let missing = |what| BackendError::Missing { backend: NAME, what };
+        let (library, path) = library::find(options.library.as_deref()).map_err(missing)?;
         Ok(DeviceInfo {
             device: format!("CPU ({})", std::env::consts::ARCH),
             version: format!("tflite {}", library.version()),
