@@ -6,14 +6,22 @@ use anyhow::Result;
 
 use crate::measure::{Choice, Measure};
 
+mod links;
 mod start;
 
 /// Every benchmark, in the order in which they run.
-const ALL: &[Measure] = &[Measure {
-    name: "start",
-    about: "process start to first answer, and memory, beside Python with onnxruntime",
-    run: start::run,
-}];
+const ALL: &[Measure] = &[
+    Measure {
+        name: "start",
+        about: "process start to first answer, and memory, beside Python with onnxruntime",
+        run: start::run,
+    },
+    Measure {
+        name: "links",
+        about: "what the links add to a frame and carry, beside the same parts in one process and the disk's fdatasync",
+        run: links::run,
+    },
+];
 
 /// Measures with release programs, each figure beside a peer's in the same run.
 #[derive(clap::Args)]

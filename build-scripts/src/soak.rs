@@ -11,9 +11,11 @@ mod faults;
 /// Every soak, in the order in which they run.
 const ALL: &[Measure] = &[
     faults::BROKER_KILL,
+    faults::STAGE_KILL,
     faults::POWER_CUT,
     faults::DUPLICATES,
     faults::FLAPS,
+    faults::SLOW_CONSUMER,
 ];
 
 /// Runs the fault tests at full length with release programs; takes minutes to hours.

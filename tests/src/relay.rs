@@ -10,6 +10,7 @@ use kerf_runtime::broker::mqtt::{MqttBroker, MqttConfig};
 use kerf_runtime::broker::topics::Topics;
 use kerf_runtime::broker::{Broker, Delivery};
 use kerf_runtime::bundle::Bundle;
+use kerf_runtime::metrics::Metrics;
 use kerf_runtime::source::{Input, Source, SourceError};
 use kerf_runtime::stage::envelope::Envelopes;
 use kerf_runtime::stage::head::{self, Answer, HeadConfig, HeadLinks, Summary};
@@ -155,6 +156,16 @@ pub fn tail_of(broker: impl Broker + 'static, before: Border, part: Box<dyn Part
     linked(broker, None, tail_config(topics, before), inline(), part)
 }
 
+/// A tail of a share group, with this part.
+pub fn tail_in_group(
+    broker: impl Broker + 'static,
+    (topics, before): (Topics, Border),
+    part: Box<dyn Part>,
+    group: &str,
+) -> Tail {
+    linked(broker, Some(group), tail_config(topics, before), inline(), part)
+}
+
 /// The cut behind a bundle's first part.
 pub fn border_of(bundle: &Path) -> Border {
     let bundle = Bundle::open(bundle).expect("a bundle");
@@ -199,10 +210,22 @@ pub fn inline() -> Envelopes {
 /// Runs a head over all of a source; gives what it printed.
 pub fn run_head(
     device: &str,
+    source: impl Source,
+    broker: impl Broker + 'static,
+    keep: impl Keep + 'static,
+    envelopes: Envelopes,
+) -> (Summary, Vec<Answer>) {
+    run_head_counted(device, source, broker, keep, envelopes, Arc::default())
+}
+
+/// The same, with its counters to look at meanwhile.
+pub fn run_head_counted(
+    device: &str,
     mut source: impl Source,
     mut broker: impl Broker + 'static,
     keep: impl Keep + 'static,
     envelopes: Envelopes,
+    metrics: Arc<Metrics>,
 ) -> (Summary, Vec<Answer>) {
     let config = head_config(device);
     head::subscribe(&mut broker, &config).expect("the head subscribes");
@@ -214,7 +237,7 @@ pub fn run_head(
             broker: Box::new(broker),
             keep: Box::new(keep),
             envelopes,
-            metrics: Arc::default(),
+            metrics,
         },
         &config,
         &mut |answer| answers.push(answer),

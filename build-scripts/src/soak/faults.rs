@@ -12,6 +12,20 @@ pub(crate) const BROKER_KILL: Measure = Measure {
     run: |programs| test(programs, "broker_kill", 20),
 };
 
+/// 50 kills of the head and 50 of the tail.
+pub(crate) const STAGE_KILL: Measure = Measure {
+    name: "stage-kill",
+    about: "real processes: the head and the tail are killed 51 times each",
+    run: |programs| test(programs, "stage_kill", 17),
+};
+
+/// Three minutes of a tail ten times slower than its head.
+pub(crate) const SLOW_CONSUMER: Measure = Measure {
+    name: "slow-consumer",
+    about: "three minutes of a tail ten times slower than its head, and the head's memory",
+    run: |programs| test(programs, "slow_consumer", 30),
+};
+
 /// 100,000 ids, each 1 to 5 times, shuffled, over kills of the reader.
 pub(crate) const DUPLICATES: Measure = Measure {
     name: "duplicates",
