@@ -43,15 +43,15 @@ pub fn answers(policy: &ExitPolicy, output: &[f32], classes: usize) -> bool {
     classes > 0 && !output.is_empty() && output.chunks(classes).all(sure)
 }
 
-/// The first exit of this part that answers, with its output; `values` are what leaves the part.
-pub fn taken<'v>(exits: &[Exit], part: usize, values: &[(&'v str, TensorRef<'v>)]) -> Option<(&'v str, TensorRef<'v>)> {
+/// The output of the first exit of this part that answers; `values` are what leaves the part.
+pub fn taken<'v>(exits: &[Exit], part: usize, values: &[(&'v str, TensorRef<'v>)]) -> Option<&'v str> {
     let own = exits.iter().filter(|exit| usize::from(exit.part) == part);
     own.filter_map(|exit| Some((exit, exit.policy?)))
         .find_map(|(exit, policy)| {
             let (name, tensor) = values.iter().find(|(name, _)| *name == exit.output)?;
             let classes = tensor.shape.last().map_or(1, |n| *n as usize);
             let answers = tensor.dtype == DType::F32 && answers(&policy, &floats(tensor.bytes), classes);
-            answers.then_some((*name, *tensor))
+            answers.then_some(*name)
         })
 }
 
@@ -90,7 +90,7 @@ mod tests {
         };
         let bytes: Vec<u8> = [9.0_f32, 0.0].iter().flat_map(|x| x.to_le_bytes()).collect();
         let values = [("e", TensorRef::new(DType::F32, &[1, 2], &bytes).unwrap())];
-        assert_eq!(taken(&[exit(0, 0.9)], 0, &values).map(|(name, _)| name), Some("e"));
+        assert_eq!(taken(&[exit(0, 0.9)], 0, &values), Some("e"));
         assert!(taken(&[exit(0, 0.9)], 1, &values).is_none());
         assert!(taken(&[exit(0, 1.1)], 0, &values).is_none());
         assert!(

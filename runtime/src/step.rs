@@ -4,16 +4,24 @@
 //! Must not know: frames, brokers, files other than the bundle's.
 //! `kerf-stage run` and `once`, and `kerf run`, `verify` and `profile`, all go through [`Step::run`].
 
+mod choose;
+mod error;
+
 use std::time::{Duration, Instant};
 
-use kerf_wire::manifest::Format;
+use kerf_wire::manifest::{Exit as EarlyExit, Format};
 use kerf_wire::{TensorRef, TensorSpec};
 
-use crate::backend::{self, Artifact, Backend, BackendError, LoadOptions, RunError, Session, UnknownBackend, Verified};
-use crate::bundle::{Bundle, BundleError};
+use crate::backend::{Artifact, LoadOptions, RunError, Session, Verified};
+use crate::bundle::Bundle;
+use crate::exits;
 use crate::self_test;
 use crate::source::Input;
 use crate::tensor::Tensor;
+
+pub use error::LoadError;
+
+use choose::{Chosen, choose};
 
 /// The backend of a stage that is told none.
 pub const DEFAULT_BACKEND: &str = "tract";
@@ -27,7 +35,19 @@ pub struct Step {
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
     leaving: Vec<String>,
+    /// Exits of this part, with others behind it; none at the last part, whose answer is whole.
+    exits: Vec<EarlyExit>,
+    part: usize,
     results: Vec<Tensor>,
+}
+
+/// What is loaded of a part, where not the usual.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// The artifact of this format alone; each backend's best where none is named.
+    pub format: Option<Format>,
+    /// Passes over the bundle's self-test: for whoever judges backends, and must see what they answer.
+    pub unproven: bool,
 }
 
 /// What one run gave.
@@ -37,6 +57,21 @@ pub struct Leaving<'a> {
     pub values: Vec<(&'a str, TensorRef<'a>)>,
     /// Time in the engine, tensors copied in and out included.
     pub run: Duration,
+    /// The early exit that answers here: nothing has to go on to the next part.
+    pub exit: Option<&'a str>,
+}
+
+impl Leaving<'_> {
+    /// The answer, where an early exit gives it: its output alone.
+    pub fn answered_early(&self) -> Option<Self> {
+        let exit = self.exit?;
+        let values = self.values.iter().filter(|(name, _)| *name == exit).copied();
+        Some(Self {
+            values: values.collect(),
+            run: self.run,
+            exit: Some(exit),
+        })
+    }
 }
 
 impl Step {
@@ -46,6 +81,20 @@ impl Step {
     /// # Errors
     /// When the bundle is refused, or no backend of the list loads the part.
     pub fn load(bundle: &Bundle, index: usize, backends: &[String], options: &LoadOptions) -> Result<Self, LoadError> {
+        Self::load_as(bundle, index, backends, options, Choice::default())
+    }
+
+    /// As [`Step::load`], as this choice says.
+    ///
+    /// # Errors
+    /// As [`Step::load`].
+    pub fn load_as(
+        bundle: &Bundle,
+        index: usize,
+        backends: &[String],
+        options: &LoadOptions,
+        how: Choice,
+    ) -> Result<Self, LoadError> {
         let part = bundle.part(index)?;
         let leaving = bundle.leaving(index)?.to_vec();
         let reaching = bundle.reaching(index)?;
@@ -58,17 +107,26 @@ impl Step {
         }
         let told = if backends.is_empty() { &part.backends } else { backends };
         let chosen = choose(told, options, |backend, options| {
-            let artifact = bundle.artifact(index, backend.formats(), options.precision.as_deref())?;
+            let formats = backend.formats().iter().copied();
+            let formats: Vec<Format> = formats.filter(|f| how.format.is_none_or(|only| only == *f)).collect();
+            let artifact = bundle.artifact(index, &formats, options.precision.as_deref())?;
             let artifact = artifact.ok_or_else(|| LoadError::NoArtifact {
                 backend: backend.name(),
                 what: format!("part {index}"),
                 formats: backend.formats(),
             })?;
             let mut session = backend.load(&artifact, options)?;
-            self_test::check(bundle, &artifact, backend.name(), session.as_mut())?;
+            if !how.unproven {
+                self_test::check(bundle, &artifact, backend.name(), session.as_mut())?;
+            }
             Ok(session)
         })?;
-        Ok(Self::of(chosen, leaving))
+        let mut step = Self::of(chosen, leaving);
+        step.part = index;
+        if index + 1 < bundle.manifest().parts.len() {
+            step.exits.clone_from(&bundle.manifest().exits);
+        }
+        Ok(step)
     }
 
     /// Loads a bare model; all its outputs leave.
@@ -104,6 +162,8 @@ impl Step {
             backend: Some(chosen.backend),
             warnings: chosen.warnings,
             leaving,
+            exits: Vec::new(),
+            part: 0,
         }
     }
 
@@ -115,6 +175,8 @@ impl Step {
             inputs,
             outputs: Vec::new(),
             leaving,
+            exits: Vec::new(),
+            part: 0,
             results: Vec::new(),
         }
     }
@@ -127,6 +189,12 @@ impl Step {
     /// What a person should know of how it was loaded: each step down in the list of backends.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// True where an early exit of this part may give the answer.
+    pub fn may_answer_early(&self) -> bool {
+        let own = |exit: &EarlyExit| usize::from(exit.part) == self.part && exit.policy.is_some();
+        self.exits.iter().any(own)
     }
 
     /// What the engine needs.
@@ -169,8 +237,9 @@ impl Step {
                 got: "none".to_owned(),
             })
         };
-        let values = self.leaving.iter().map(value).collect::<Result<_, _>>()?;
-        Ok(Leaving { values, run })
+        let values = self.leaving.iter().map(value).collect::<Result<Vec<_>, _>>()?;
+        let exit = exits::taken(&self.exits, self.part, &values);
+        Ok(Leaving { values, run, exit })
     }
 }
 
@@ -184,93 +253,5 @@ fn missing(spec: &TensorSpec, input: &Input) -> RunError {
         name: spec.name.to_string(),
         expected: spec.to_string(),
         got: format!("an input of {names:?}"),
-    }
-}
-
-struct Chosen {
-    session: Box<dyn Session>,
-    backend: &'static str,
-    warnings: Vec<String>,
-}
-
-/// Tries backends in order, the first with these options. Each step down is logged and kept; the error is that of the
-/// first.
-fn choose(
-    names: &[String],
-    options: &LoadOptions,
-    mut load: impl FnMut(&'static dyn Backend, &LoadOptions) -> Result<Box<dyn Session>, LoadError>,
-) -> Result<Chosen, LoadError> {
-    let default = [DEFAULT_BACKEND.to_owned()];
-    let names = if names.is_empty() { &default } else { names };
-    let mut first = None;
-    let mut warnings = Vec::new();
-    for (place, name) in names.iter().enumerate() {
-        let options = if place == 0 { options } else { &options.for_fallback() };
-        let loaded = backend::named(name)
-            .map_err(LoadError::from)
-            .and_then(|backend| load(backend, options).map(|session| (backend.name(), session)));
-        match loaded {
-            Ok((backend, session)) => {
-                return Ok(Chosen {
-                    session,
-                    backend,
-                    warnings,
-                });
-            }
-            // A damaged bundle is no reason to try another engine.
-            Err(error @ LoadError::Bundle(_)) => return Err(error),
-            Err(error) => {
-                if names.len() > 1 {
-                    log::warn!(
-                        "event=backend-stepped-down backend={name} why={error:?}",
-                        error = error.to_string()
-                    );
-                    warnings.push(format!("stepped down from backend {name}: {error}"));
-                }
-                first.get_or_insert(error);
-            }
-        }
-    }
-    Err(first.unwrap_or(LoadError::NoBackend))
-}
-
-/// Why a part was not loaded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// The bundle was refused.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
-    /// The backend did not take it.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    /// The program has no such backend.
-    #[error(transparent)]
-    Unknown(#[from] UnknownBackend),
-    /// There is no artifact in the backend's formats.
-    #[error("backend {backend} loads {formats:?}, and {what} has no artifact in these formats")]
-    NoArtifact {
-        /// The backend.
-        backend: &'static str,
-        /// The part or file.
-        what: String,
-        /// What it loads.
-        formats: &'static [Format],
-    },
-    /// The list was empty.
-    #[error("no backend is named")]
-    NoBackend,
-}
-
-impl From<LoadError> for crate::exit::Failure {
-    fn from(error: LoadError) -> Self {
-        use crate::exit::{Exit, Failure};
-        match error {
-            LoadError::Bundle(error) => error.into(),
-            LoadError::Backend(error) => error.into(),
-            LoadError::Unknown(error) => error.into(),
-            LoadError::NoArtifact { .. } => Failure::new(Exit::BackendMissing, error),
-            LoadError::NoBackend => Failure::new(Exit::Usage, error),
-        }
     }
 }

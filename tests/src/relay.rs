@@ -36,6 +36,7 @@ impl Part for Passing {
                 .map(|(name, t)| (name.as_str(), t.view()))
                 .collect(),
             run: Duration::ZERO,
+            exit: None,
         })
     }
 
@@ -117,6 +118,9 @@ pub fn head_config(device: &str) -> HeadConfig {
         topics: topics(),
         onward: border(),
         results: true,
+        exits: false,
+        confirm: Confirm::Stage,
+        warnings: Vec::new(),
     }
 }
 
@@ -237,6 +241,7 @@ pub fn run_head_counted(
             broker: Box::new(broker),
             keep: Box::new(keep),
             envelopes,
+            answerer: Box::new(Number),
             metrics,
         },
         &config,

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use kerf_runtime::exit::{Exit, Failure, OrExit};
-use kerf_runtime::exits;
 use kerf_runtime::job::Job;
 use kerf_runtime::result::Answer;
 use kerf_runtime::source::files::Files;
@@ -71,21 +70,19 @@ impl Once {
             let place = Place::of(&ready);
             let leaving = ready.step.run(&input)?;
             log::debug!("event=run input={} run_us={}", input.label, leaving.run.as_micros());
-            let exit = exits::taken(&place.exits, place.part, &leaving.values);
-            if let Some((name, tensor)) = exit {
+            if let Some(answered) = leaving.answered_early() {
                 // The answer is here: nothing goes on to the next part.
-                log::info!("event=exit output={name} input={}", input.label);
-                let values = vec![(name, tensor)];
-                let leaving = Leaving {
-                    values,
-                    run: leaving.run,
-                };
-                print(&place, &answer, &input, &leaving, decode, Some(name))?;
+                log::info!(
+                    "event=exit output={} input={}",
+                    answered.exit.unwrap_or_default(),
+                    input.label
+                );
+                print(&place, &answer, &input, &answered, decode)?;
                 number += 1;
                 continue;
             }
             match &self.output {
-                None => print(&place, &answer, &input, &leaving, decode, None)?,
+                None => print(&place, &answer, &input, &leaving, decode)?,
                 Some(path) => {
                     let file = if several {
                         numbered(path, &input, number)?
@@ -117,7 +114,6 @@ struct Place {
     last: bool,
     warnings: Vec<String>,
     cut: Option<kerf_runtime::wire::manifest::Cut>,
-    exits: Vec<kerf_runtime::wire::manifest::Exit>,
 }
 
 impl Place {
@@ -130,11 +126,6 @@ impl Place {
             last: ready.is_last(),
             warnings: ready.step.warnings().to_vec(),
             cut: ready.bundle.as_ref().and_then(cut),
-            exits: ready
-                .bundle
-                .as_ref()
-                .map(|(bundle, _)| bundle.manifest().exits.clone())
-                .unwrap_or_default(),
         }
     }
 
@@ -185,9 +176,8 @@ fn print(
     input: &Input,
     leaving: &Leaving<'_>,
     decode: Duration,
-    exit: Option<&str>,
 ) -> Result<(), Failure> {
-    let answers = place.last || exit.is_some();
+    let answers = place.last || leaving.exit.is_some();
     let (top, outputs) = answer.answer(&leaving.values);
     let rows = leaving
         .values
@@ -200,7 +190,7 @@ fn print(
         model: place.model,
         top: if answers { top } else { Vec::new() },
         outputs,
-        exit: exit.map(str::to_owned),
+        exit: leaving.exit.map(str::to_owned),
         hops: vec![HopTimes {
             part: u8::try_from(place.part).unwrap_or(u8::MAX),
             backend: place.backend.clone(),

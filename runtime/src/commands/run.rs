@@ -133,6 +133,15 @@ impl Run {
     }
 }
 
+impl Run {
+    fn confirm(&self) -> Confirm {
+        match self.confirm {
+            ConfirmBy::Stage => Confirm::Stage,
+            ConfirmBy::Reader => Confirm::Reader,
+        }
+    }
+}
+
 /// A loaded part and what it needs around it.
 struct Stage {
     config: Config,
@@ -184,6 +193,9 @@ impl Stage {
             topics: self.links.topics.clone(),
             onward,
             results: !args.no_results,
+            exits: self.step.may_answer_early(),
+            confirm: args.confirm(),
+            warnings: self.step.warnings().to_vec(),
         };
         let mut broker = self.links.connect()?;
         head::subscribe(&mut broker, &config)?;
@@ -191,6 +203,7 @@ impl Stage {
             broker: Box::new(broker),
             keep: self.keep()?,
             envelopes: self.envelopes()?,
+            answerer: answerer(self.manifest()),
             metrics: Arc::clone(&self.metrics),
         };
         alive::ready();
@@ -212,10 +225,7 @@ impl Stage {
             part: u8::try_from(self.index).map_err(|_| no_cut())?,
             before,
             onward: self.border(self.index)?,
-            confirm: match args.confirm {
-                ConfirmBy::Stage => Confirm::Stage,
-                ConfirmBy::Reader => Confirm::Reader,
-            },
+            confirm: args.confirm(),
             warnings: self.step.warnings().to_vec(),
         };
         let mut broker = self.links.connect()?;

@@ -14,7 +14,8 @@ use serde::Serialize;
 
 use super::envelope::Envelopes;
 use super::keep::Keep;
-use super::{Border, Part, handoff};
+use super::tail::Confirm;
+use super::{Answerer, Border, Part, handoff};
 use crate::broker::topics::Topics;
 use crate::broker::{Broker, BrokerError};
 use crate::metrics::Metrics;
@@ -31,6 +32,12 @@ pub struct HeadConfig {
     pub onward: Border,
     /// Waits for each frame's result too, not for its receipt alone.
     pub results: bool,
+    /// Its part can answer by itself, at an early exit.
+    pub exits: bool,
+    /// Who frees an answer that this head gives by itself: the broker that has it, or the reader.
+    pub confirm: Confirm,
+    /// Said in each such answer, e.g. that a backend stepped down.
+    pub warnings: Vec<String>,
 }
 
 /// An answered frame, as the head prints it: the result, and what only the head knows.
@@ -74,7 +81,7 @@ pub struct Summary {
 /// When the broker is not reachable or refuses.
 pub fn subscribe(broker: &mut dyn Broker, config: &HeadConfig) -> Result<(), BrokerError> {
     broker.subscribe(&config.topics.receipt(&config.device))?;
-    if config.results {
+    if config.results || config.exits {
         broker.subscribe(&config.topics.result(&config.device))?;
     }
     Ok(())
@@ -88,6 +95,8 @@ pub struct HeadLinks {
     pub keep: Box<dyn Keep>,
     /// How frames travel.
     pub envelopes: Envelopes,
+    /// Makes the answers of early exits.
+    pub answerer: Box<dyn Answerer>,
     /// What it counts.
     pub metrics: Arc<Metrics>,
 }
@@ -105,6 +114,19 @@ pub fn run(
     let (writer, reader) = handoff::handoff();
     let waker = links.broker.waker();
     let (boot, first) = (links.keep.boot(), links.keep.next_sequence());
+    let HeadLinks {
+        broker,
+        keep,
+        envelopes,
+        answerer,
+        metrics,
+    } = links;
+    let links = link::Ends {
+        broker,
+        keep,
+        envelopes,
+        metrics,
+    };
     std::thread::scope(|scope| {
         let link = scope.spawn(|| link::Link::new(links, reader, config, answered).run());
         let id = |sequence| FrameId {
@@ -112,7 +134,7 @@ pub fn run(
             boot,
             sequence,
         };
-        let failed = make::Maker::new(part, &config.onward, first).run(source, id, &writer, &waker);
+        let failed = make::Maker::new(part, config, answerer.as_ref(), first).run(source, id, &writer, &waker);
         drop(writer);
         waker.wake();
         let mut summary = link.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

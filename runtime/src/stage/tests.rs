@@ -24,6 +24,8 @@ use crate::broker::{Broker, Message};
 use crate::source::{Source, SourceError};
 use crate::tensor::Tensor;
 
+mod early;
+
 /// Passes its one tensor on.
 struct Passing;
 
@@ -36,6 +38,7 @@ impl Part for Passing {
                 .map(|(name, t)| (name.as_str(), t.view()))
                 .collect(),
             run: Duration::ZERO,
+            exit: None,
         })
     }
 
@@ -104,6 +107,9 @@ fn head_config() -> HeadConfig {
         topics: topics(),
         onward: border(CROSSING),
         results: true,
+        exits: false,
+        confirm: Confirm::Stage,
+        warnings: Vec::new(),
     }
 }
 
@@ -132,31 +138,47 @@ fn tail_of(hub: &Hub, crossing: Crossing) -> Tail {
 }
 
 fn run_head(hub: &Hub, inputs: u8) -> (Summary, Vec<Answer>) {
-    let mut broker = hub.connect();
-    head::subscribe(&mut broker, &head_config()).unwrap();
     let keep = MemoryKeep::new(1 << 20, WhenFull::RefuseNew);
+    run_head_of(hub, inputs, &mut Passing, &head_config(), keep)
+}
+
+fn run_head_of(
+    hub: &Hub,
+    inputs: u8,
+    part: &mut dyn Part,
+    config: &HeadConfig,
+    keep: MemoryKeep,
+) -> (Summary, Vec<Answer>) {
+    let mut broker = hub.connect();
+    head::subscribe(&mut broker, config).unwrap();
     let mut answers = Vec::new();
     let summary = head::run(
         &mut Counting { next: 0, end: inputs },
-        &mut Passing,
+        part,
         HeadLinks {
             broker: Box::new(broker),
             keep: Box::new(keep),
             envelopes: Envelopes::new(None, usize::MAX),
+            answerer: Box::new(FirstByte),
             metrics: Arc::default(),
         },
-        &head_config(),
+        config,
         &mut |answer| answers.push(answer),
     );
     (summary, answers)
 }
 
 /// Runs a head against `step`, which is called until the head is done.
-fn against(hub: &Hub, inputs: u8, mut step: impl FnMut()) -> (Summary, Vec<Answer>) {
+fn against(hub: &Hub, inputs: u8, step: impl FnMut()) -> (Summary, Vec<Answer>) {
+    until(|| run_head(hub, inputs), step)
+}
+
+/// Calls `step` until `head` is done.
+fn until<T: Send>(head: impl FnOnce() -> T + Send, mut step: impl FnMut()) -> T {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let head = scope.spawn(|| {
-            let outcome = run_head(hub, inputs);
+            let outcome = head();
             done.store(true, Ordering::Release);
             outcome
         });

@@ -66,6 +66,7 @@ fn one(
 ) -> Result<InferenceResult, Failure> {
     let label = input.label.clone();
     let mut hops = Vec::with_capacity(steps.len());
+    let mut exit = None;
     for (part, step) in steps.iter_mut().enumerate() {
         let backend = step.backend().map(str::to_owned);
         let leaving = step.run(&input)?;
@@ -79,11 +80,16 @@ fn one(
         let own = |(name, tensor): (&str, kerf_wire::TensorRef<'_>)| {
             Ok((name.to_owned(), Tensor::copy_of(tensor).or_exit(Exit::RunFailed)?))
         };
+        let leaving = leaving.answered_early().unwrap_or(leaving);
+        exit = leaving.exit.map(str::to_owned);
         let tensors = leaving.values.into_iter().map(own).collect::<Result<_, Failure>>()?;
         input = Input {
             label: label.clone(),
             tensors,
         };
+        if exit.is_some() {
+            break;
+        }
     }
     let outputs: Vec<_> = input
         .tensors
@@ -96,7 +102,7 @@ fn one(
         model: bundle.manifest().model.sha256,
         top,
         outputs,
-        exit: None,
+        exit,
         hops,
         warnings: steps.iter().flat_map(|s| s.warnings().to_vec()).collect(),
         error: None,

@@ -3,7 +3,7 @@
 //! Owns: when a frame is sent, sent again and freed. Must not know: engines, packets, disks.
 //! Start at [`Link::run`]. Nothing here ends the stage: a dead broker and a full disk are waited for, and logged.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,16 +11,20 @@ use bytes::Bytes;
 use kerf_wire::FrameId;
 
 use super::make::Made;
-use super::{Answer, HeadConfig, HeadLinks, Summary};
+use super::{Answer, HeadConfig, Summary};
 use crate::alive::Alive;
-use crate::broker::{Broker, BrokerError, Message};
+use crate::broker::{Broker, Message};
 use crate::metrics::Metrics;
-use crate::stage::envelope::{EnvelopeError, Envelopes};
+use crate::stage::envelope::Envelopes;
 use crate::stage::flights::Flights;
 use crate::stage::handoff::Reader;
 use crate::stage::keep::Keep;
 
+mod own;
 mod receive;
+mod refused;
+
+use refused::Refused;
 
 /// How long one publish may wait for the outgoing slot before receipts are looked at again.
 const SLOT_WAIT: Duration = Duration::from_millis(20);
@@ -36,6 +40,14 @@ const PUT_AGAIN_AFTER: u32 = 2;
 const MAX_LABELS: usize = 65_536;
 /// The same trouble is logged no more often.
 const LOG_EVERY: Duration = Duration::from_mins(1);
+
+/// What this thread takes of the head's links.
+pub(super) struct Ends {
+    pub(super) broker: Box<dyn Broker>,
+    pub(super) keep: Box<dyn Keep>,
+    pub(super) envelopes: Envelopes,
+    pub(super) metrics: Arc<Metrics>,
+}
 
 pub(super) struct Link<'a> {
     broker: Box<dyn Broker>,
@@ -54,6 +66,8 @@ pub(super) struct Link<'a> {
     /// The last frame taken from the keep into the window.
     pulled: Option<u64>,
     labels: HashMap<u64, String>,
+    /// Answers of our own that were told and are not freed.
+    told: HashSet<u64>,
     connections: u64,
     boot: u64,
     summary: Summary,
@@ -63,7 +77,7 @@ pub(super) struct Link<'a> {
 
 impl<'a> Link<'a> {
     pub(super) fn new(
-        links: HeadLinks,
+        links: Ends,
         reader: Reader<Made>,
         config: &'a HeadConfig,
         answered: &'a mut (dyn FnMut(Answer) + Send),
@@ -86,6 +100,7 @@ impl<'a> Link<'a> {
             group: Vec::new(),
             pulled: None,
             labels: HashMap::new(),
+            told: HashSet::new(),
             summary: Summary::default(),
             refused_at: None,
             said_at: None,
@@ -124,8 +139,10 @@ impl<'a> Link<'a> {
                 self.refused_at = None;
                 self.summary.accepted += frames.len() as u64;
                 self.metrics.accepted.add(frames.len() as u64);
-                for made in self.group.drain(..) {
-                    if self.labels.len() < MAX_LABELS {
+                for made in std::mem::take(&mut self.group) {
+                    if let Some(result) = made.answer {
+                        self.tell_own(made.sequence, Some(made.input), *result);
+                    } else if self.labels.len() < MAX_LABELS {
                         self.labels.insert(made.sequence, made.input);
                     }
                 }
@@ -142,6 +159,7 @@ impl<'a> Link<'a> {
         for &sequence in dropped {
             self.flights.remove(sequence);
             self.labels.remove(&sequence);
+            self.told.remove(&sequence);
         }
         if !dropped.is_empty() {
             self.summary.dropped += dropped.len() as u64;
@@ -215,24 +233,14 @@ impl<'a> Link<'a> {
             boot: self.boot,
             sequence,
         };
-        let flight = self.flights.flight_mut(sequence);
-        let (sends, known) = flight.map_or((0, None), |f| (f.sends, f.envelope.clone()));
-        // An object that nobody could read is put again: a store may have lost it.
-        let envelope = match known.filter(|_| sends < PUT_AGAIN_AFTER) {
-            Some(envelope) => envelope,
-            None => self
-                .envelopes
-                .wrap(&id, frame)
-                .map_err(|why| Refused::of_envelope(&why))?,
+        let message = if own::is_answer(frame) {
+            self.result_message(&id, frame)?
+        } else {
+            Message::new(self.topic.clone(), self.envelope(&id, frame)?)
         };
-        if let Some(flight) = self.flights.flight_mut(sequence) {
-            flight.envelope = Some(envelope.clone());
-        }
         // Before the hand-over: the answer can be on its way back before `publish` returns.
         let at = Instant::now();
-        let sent = self
-            .broker
-            .publish(&Message::new(self.topic.clone(), envelope), SLOT_WAIT);
+        let sent = self.broker.publish(&message, SLOT_WAIT);
         if sent.map_err(|why| Refused::of_broker(&why))? {
             self.metrics.sent.add(1);
             if self.flights.sent(sequence, at) {
@@ -243,6 +251,24 @@ impl<'a> Link<'a> {
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// The frame's envelope, made once.
+    fn envelope(&mut self, id: &FrameId, frame: &Bytes) -> Result<Bytes, Refused> {
+        let flight = self.flights.flight_mut(id.sequence);
+        let (sends, known) = flight.map_or((0, None), |f| (f.sends, f.envelope.clone()));
+        // An object that nobody could read is put again: a store may have lost it.
+        let envelope = match known.filter(|_| sends < PUT_AGAIN_AFTER) {
+            Some(envelope) => envelope,
+            None => self
+                .envelopes
+                .wrap(id, frame)
+                .map_err(|why| Refused::of_envelope(&why))?,
+        };
+        if let Some(flight) = self.flights.flight_mut(id.sequence) {
+            flight.envelope = Some(envelope.clone());
+        }
+        Ok(envelope)
     }
 
     fn free(&mut self, sequence: u64) {
@@ -256,29 +282,6 @@ impl<'a> Link<'a> {
         if self.said_at.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
             self.said_at = Some(Instant::now());
             log::warn!("{}", text());
-        }
-    }
-}
-
-/// Why a frame was not sent.
-enum Refused {
-    ForNow(String),
-    ForEver(String),
-}
-
-impl Refused {
-    fn of_broker(why: &BrokerError) -> Self {
-        match why {
-            BrokerError::TooLarge { .. } => Self::ForEver(why.to_string()),
-            _ => Self::ForNow(why.to_string()),
-        }
-    }
-
-    fn of_envelope(why: &EnvelopeError) -> Self {
-        if why.may_pass() {
-            Self::ForNow(why.to_string())
-        } else {
-            Self::ForEver(why.to_string())
         }
     }
 }

@@ -1,31 +1,41 @@
 //! Inputs to frames: the thread that runs the part.
 //!
-//! Owns: running the part on each input and sealing what leaves it. Must not know: links, keeps.
+//! Owns: running the part on each input and sealing what leaves it, or the answer where an early exit gives it. Must not know: links, keeps.
 
 use std::time::Instant;
 
 use bytes::Bytes;
 use kerf_wire::codec::Coder;
-use kerf_wire::{FrameBuilder, FrameId, Hop, WireError};
+use kerf_wire::{FrameBuilder, FrameId, Hop, InferenceResult, WireError};
 
+use super::HeadConfig;
 use crate::backend::RunError;
 use crate::broker::Waker;
 use crate::source::{Input, Source};
 use crate::stage::coding::encode;
 use crate::stage::handoff::Writer;
-use crate::stage::{Border, Crossing, Part, micros, unix_us};
+use crate::stage::tail::hop_times;
+use crate::stage::{Answerer, Border, Crossing, Part, micros, unix_us};
 
-/// A sealed frame, not yet accepted.
+/// A sealed frame, or an answer of our own, not yet accepted.
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) sequence: u64,
     pub(super) input: String,
+    /// What is kept: the sealed frame, or the answer's JSON.
     pub(super) frame: Bytes,
+    /// The answer, where an early exit gave it.
+    pub(super) answer: Option<Box<InferenceResult>>,
 }
+
+/// What the keep gets, and the answer that it is where it is one.
+type Kept = (Bytes, Option<Box<InferenceResult>>);
 
 pub(super) struct Maker<'a> {
     part: &'a mut dyn Part,
     onward: &'a Border,
+    answerer: &'a dyn Answerer,
+    warnings: &'a [String],
     next: u64,
     builder: FrameBuilder,
     coder: Coder,
@@ -38,13 +48,17 @@ enum MakeError {
     Run(#[from] RunError),
     #[error(transparent)]
     Wire(#[from] WireError),
+    #[error("answer does not encode: {0}")]
+    Json(#[from] serde_json::Error),
 }
 
 impl<'a> Maker<'a> {
-    pub(super) fn new(part: &'a mut dyn Part, onward: &'a Border, first: u64) -> Self {
+    pub(super) fn new(part: &'a mut dyn Part, config: &'a HeadConfig, answerer: &'a dyn Answerer, first: u64) -> Self {
         Self {
             part,
-            onward,
+            onward: &config.onward,
+            answerer,
+            warnings: &config.warnings,
             next: first,
             builder: FrameBuilder::new(),
             coder: Coder::new(),
@@ -72,12 +86,13 @@ impl<'a> Maker<'a> {
                 }
             };
             match self.frame(&input, begun, &id) {
-                Ok(frame) => {
+                Ok((frame, answer)) => {
                     let bytes = frame.len();
                     let made = Made {
                         sequence: self.next,
                         input: input.label,
                         frame,
+                        answer,
                     };
                     self.next = self.next.saturating_add(1);
                     if writer.put(made, bytes).is_err() {
@@ -94,21 +109,38 @@ impl<'a> Maker<'a> {
         }
     }
 
-    fn frame(&mut self, input: &Input, begun: Instant, id: impl Fn(u64) -> FrameId) -> Result<Bytes, MakeError> {
+    fn frame(&mut self, input: &Input, begun: Instant, id: impl Fn(u64) -> FrameId) -> Result<Kept, MakeError> {
         let read = Instant::now();
+        let backend = self.part.backend();
         let leaving = self.part.run(input)?;
         let ran = Instant::now();
-        self.builder.clear();
-        encode(&mut self.builder, &mut self.coder, self.onward, &leaving)?;
-        let hop = Hop {
+        let mut hop = Hop {
             part: 0,
             unix_us: unix_us(),
             decode_us: micros(read - begun),
             run_us: micros(ran - read),
-            encode_us: micros(ran.elapsed()),
+            encode_us: 0,
         };
         let Crossing { model, cut } = self.onward.crossing;
+        if let Some(early) = leaving.answered_early() {
+            let (top, outputs) = self.answerer.answer(&early.values);
+            hop.encode_us = micros(ran.elapsed());
+            let result = InferenceResult {
+                frame: id(self.next).to_string(),
+                model,
+                top,
+                outputs,
+                exit: early.exit.map(str::to_owned),
+                hops: vec![hop_times(&hop, backend)],
+                warnings: self.warnings.to_vec(),
+                error: None,
+            };
+            return Ok((Bytes::from(serde_json::to_vec(&result)?), Some(Box::new(result))));
+        }
+        self.builder.clear();
+        encode(&mut self.builder, &mut self.coder, self.onward, &leaving)?;
+        hop.encode_us = micros(ran.elapsed());
         let sealed = self.builder.seal(id(self.next), model, cut, &[hop])?;
-        Ok(Bytes::copy_from_slice(sealed))
+        Ok((Bytes::copy_from_slice(sealed), None))
     }
 }

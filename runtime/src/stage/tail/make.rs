@@ -51,7 +51,7 @@ pub(super) fn answer(ran: &Ran<'_>, answerer: &dyn Answerer, warnings: &[String]
         model: header.model,
         top,
         outputs,
-        exit: None,
+        exit: ran.leaving.exit.map(str::to_owned),
         hops: times,
         warnings: warnings.to_vec(),
         error: None,

@@ -44,7 +44,8 @@ impl Tail {
             run_us: micros(leaving.run),
             encode_us: 0,
         };
-        if let Some(onward) = &self.config.onward {
+        let early = leaving.answered_early();
+        if let Some(onward) = self.config.onward.as_ref().filter(|_| early.is_none()) {
             let begun = Instant::now();
             self.builder.clear();
             encode(&mut self.builder, &mut self.coder, onward, &leaving)?;
@@ -63,7 +64,7 @@ impl Tail {
         }
         let ran = make::Ran {
             frame,
-            leaving: &leaving,
+            leaving: early.as_ref().unwrap_or(&leaving),
             hop,
             backend,
             at,

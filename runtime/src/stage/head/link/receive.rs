@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kerf_wire::{InferenceResult, Outcome, Receipt};
 
-use super::Link;
+use super::{Link, own};
 use crate::broker::Delivery;
 use crate::stage::flights::Flight;
 use crate::stage::head::Answer;
@@ -37,7 +37,7 @@ impl Link<'_> {
         if message.topic == self.receipt_topic {
             self.take_receipt(delivery);
         } else {
-            self.take_result(&message.payload);
+            self.take_result(delivery);
         }
         if let Err(why) = self.broker.ack(delivery.token) {
             log::debug!("event=not_acknowledged why={:?}", why.to_string());
@@ -63,8 +63,8 @@ impl Link<'_> {
         self.finish(sequence);
     }
 
-    fn take_result(&mut self, payload: &[u8]) {
-        let result: InferenceResult = match serde_json::from_slice(payload) {
+    fn take_result(&mut self, delivery: &Delivery) {
+        let result: InferenceResult = match serde_json::from_slice(&delivery.message.payload) {
             Ok(result) => result,
             Err(why) => {
                 log::warn!("event=result_refused why={:?}", why.to_string());
@@ -74,8 +74,13 @@ impl Link<'_> {
         let Some(sequence) = sequence_of(&result.frame, &self.config.device, self.boot) else {
             return;
         };
+        let mut echo = false;
         if let Some(flight) = self.flights.flight_mut(sequence) {
+            echo = own::is_answer(&flight.frame);
             flight.result.get_or_insert(result);
+        }
+        if echo {
+            self.flights.heard(sequence, delivery.at);
         }
         self.finish(sequence);
     }
@@ -85,6 +90,9 @@ impl Link<'_> {
         let Some(flight) = self.flights.flight_mut(sequence) else {
             return;
         };
+        if own::is_answer(&flight.frame) {
+            return self.finish_own(sequence);
+        }
         let refused = matches!(&flight.receipt, Some((r, _)) if r.outcome != Outcome::Answered);
         let complete = flight.receipt.is_some() && (refused || !self.config.results || flight.result.is_some());
         if !complete {
