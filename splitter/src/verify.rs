@@ -13,9 +13,9 @@ use kerf_runtime::backend::{Artifact, LoadOptions, Verified, named};
 use kerf_runtime::bundle::{Bundle, digest};
 use kerf_runtime::exit::Failure;
 use kerf_runtime::source::Input;
-use kerf_runtime::step::Step;
+use kerf_runtime::step::{Choice, Step};
 use kerf_runtime::tensor::Tensor;
-use kerf_wire::manifest::{Manifest, Proof};
+use kerf_wire::manifest::{Format, Manifest, Proof};
 
 pub use compare::Difference;
 pub use inputs::{InputError, random};
@@ -99,8 +99,9 @@ pub fn verify(
     }
     let mut ran: Vec<Answers> = Vec::new();
     for whole in &wholes {
-        let parts = parts(bundle, whole.backend, inputs)?;
-        ran.push(parts);
+        for format in forms(bundle, whole.backend) {
+            ran.push(parts(bundle, whole.backend, format, inputs)?);
+        }
     }
     for parts in &ran {
         for whole in &wholes {
@@ -164,12 +165,34 @@ fn whole(model: &Verified<Artifact>, backend: &str, inputs: &[Input]) -> Result<
     })
 }
 
-fn parts(bundle: &Bundle, backend: &str, inputs: &[Input]) -> Result<Answers, Failure> {
-    let (name, label) = label(backend)?;
+/// The formats that this backend would load parts from: each is proven, for another stage may load another.
+fn forms(bundle: &Bundle, backend: &str) -> Vec<Format> {
+    let artifacts = || bundle.manifest().parts.iter().flat_map(|part| &part.artifacts);
+    let formats = named(backend).map_or(&[][..], |b| b.formats());
+    let mut forms: Vec<Format> = formats.to_vec();
+    forms.retain(|format| artifacts().any(|a| a.format == *format));
+    if forms.is_empty() {
+        // A bundle whose parts pass everything on.
+        forms.push(Format::Onnx);
+    }
+    forms
+}
+
+/// Runs the parts, each from its artifact of this format; a part that has none in it, from its best.
+fn parts(bundle: &Bundle, backend: &str, format: Format, inputs: &[Input]) -> Result<Answers, Failure> {
+    let (name, mut label) = label(backend)?;
+    if format != Format::Onnx {
+        label = format!("{label} from {format}");
+    }
     let mut here: Vec<Vec<(String, Tensor)>> = inputs.iter().map(|i| i.tensors.clone()).collect();
     for index in 0..bundle.manifest().parts.len() {
         let doing = || format!("running part {index} on {name}");
-        let step = Step::load(bundle, index, &[name.to_owned()], &LoadOptions::default());
+        let has = |part: &kerf_wire::manifest::Part| part.artifacts.iter().any(|a| a.format == format);
+        let how = Choice {
+            format: bundle.part(index).is_ok_and(has).then_some(format),
+            unproven: true,
+        };
+        let step = Step::load_as(bundle, index, &[name.to_owned()], &LoadOptions::default(), how);
         let mut step = step.map_err(|e| Failure::from(e).context(doing()))?;
         for tensors in &mut here {
             let input = Input {

@@ -14,11 +14,13 @@ use crate::tensor::DType;
 mod check;
 mod conversion;
 mod exits;
+mod format;
 mod preprocess;
 
 pub use check::ManifestError;
 pub use conversion::{Binding, Comparison, Conversion, Precision};
 pub use exits::{Exit, ExitMeasure, ExitPolicy};
+pub use format::Format;
 pub use preprocess::{Colour, Crop, Layout, Preprocess, Resize};
 
 /// The manifest format that this program writes and reads.
@@ -138,21 +140,6 @@ pub struct Companion {
     pub sha256: Digest,
     /// Its length.
     pub bytes: u64,
-}
-
-/// The file formats that backends load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the names are the definition")]
-pub enum Format {
-    Onnx,
-    TractNnef,
-    OpenvinoIr,
-    MyriadBlob,
-    Tflite,
-    /// TFLite with the operator that only the Edge TPU's delegate runs.
-    EdgetpuTflite,
-    TensorrtEngine,
 }
 
 /// The values that cross between two parts.

@@ -1,17 +1,16 @@
 //! `kerf show`: a bundle or a whole model, as text or JSON.
 
-use std::fmt::Write as _;
+mod model;
+
 use std::path::{Path, PathBuf};
 
 use kerf_runtime::bundle::Bundle;
 use kerf_wire::Manifest;
-use kerf_wire::manifest::{Axis, Value};
+use kerf_wire::manifest::{self, Axis, ExitMeasure, Value};
 
 use super::{print, read_graph};
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::graph::shapes::Symbols;
-use crate::graph::{Graph, ValueId};
-use crate::onnx::Model;
 
 /// Show what a bundle or a model holds.
 #[derive(Debug, clap::Args)]
@@ -39,10 +38,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let (model, graph) = read_graph(&args.path, &Symbols::default())?;
     if args.json {
-        let text = serde_json::to_string_pretty(&model_json(&model, &graph)).or_exit(Exit::Bug)?;
+        let text = serde_json::to_string_pretty(&model::json(&model, &graph)).or_exit(Exit::Bug)?;
         return print(&(text + "\n"));
     }
-    print(&model_text(&model, &graph))
+    print(&model::text(&model, &graph))
 }
 
 /// A bundle as a person reads it.
@@ -71,7 +70,8 @@ pub(crate) fn bundle_text(manifest: &Manifest, dir: &Path) -> String {
         line(&mut text, &format!("    needs {}", names(&part.inputs)));
         line(&mut text, &format!("    makes {}", names(&part.outputs)));
         for artifact in &part.artifacts {
-            line(&mut text, &format!("    {}  {} bytes", artifact.file, artifact.bytes));
+            let (file, format, bytes) = (&artifact.file, artifact.format, artifact.bytes);
+            line(&mut text, &format!("    {file}  {format}, {bytes} bytes"));
         }
         if part.artifacts.is_empty() {
             line(&mut text, "    passes its inputs on");
@@ -80,12 +80,18 @@ pub(crate) fn bundle_text(manifest: &Manifest, dir: &Path) -> String {
             line(&mut text, &format!("  cut {}  {}", cut.id, names(&cut.values)));
         }
     }
+    about(&mut text, manifest);
+    text
+}
+
+/// What a bundle says beside its parts.
+fn about(text: &mut String, manifest: &Manifest) {
     if !manifest.labels.is_empty() {
-        line(&mut text, &format!("  labels {}", manifest.labels.len()));
+        line(text, &format!("  labels {}", manifest.labels.len()));
     }
     if let Some(p) = &manifest.preprocess {
         line(
-            &mut text,
+            text,
             &format!(
                 "  image  {:?} {}x{} {:?} {:?} to {:?}",
                 p.colour, p.width, p.height, p.resize, p.crop, p.input
@@ -94,13 +100,27 @@ pub(crate) fn bundle_text(manifest: &Manifest, dir: &Path) -> String {
     }
     for exit in &manifest.exits {
         line(
-            &mut text,
-            &format!("  exit {} in part {}, {:?}", exit.output, exit.part, exit.policy),
+            text,
+            &format!(
+                "  exit   {} in part {}{}",
+                exit.output,
+                exit.part,
+                exit_text(manifest, exit)
+            ),
+        );
+    }
+    if let Some(test) = &manifest.self_test {
+        line(
+            text,
+            &format!(
+                "  test   {} of {} bytes, each part may differ by {}",
+                test.file, test.bytes, test.tolerance
+            ),
         );
     }
     for proof in &manifest.proofs {
         line(
-            &mut text,
+            text,
             &format!(
                 "  proof  parts on {} against the whole on {}: {:.3e} relative, argmax agrees on {:.1} %",
                 proof.parts,
@@ -110,7 +130,22 @@ pub(crate) fn bundle_text(manifest: &Manifest, dir: &Path) -> String {
             ),
         );
     }
-    text
+}
+
+/// When an exit answers, in words.
+fn exit_text(manifest: &Manifest, exit: &manifest::Exit) -> String {
+    if usize::from(exit.part) + 1 == manifest.parts.len() {
+        return ", the end of the model".to_owned();
+    }
+    let Some(policy) = &exit.policy else {
+        return ", which never answers by itself: no rule".to_owned();
+    };
+    let (measure, bound) = match policy.measure {
+        ExitMeasure::MaxProb => ("its largest probability", "at least"),
+        ExitMeasure::Margin => ("its largest probability less the second", "at least"),
+        ExitMeasure::Entropy => ("its entropy in nat", "at most"),
+    };
+    format!(", answers where {measure} is {bound} {}", policy.threshold)
 }
 
 fn line(text: &mut String, line: &str) {
@@ -128,146 +163,4 @@ fn axes_text(axes: &[Axis]) -> String {
 
 fn value_text(value: &Value) -> String {
     format!("{} {}", value.dtype, axes_text(&value.shape))
-}
-
-fn spec(graph: &Graph, id: ValueId) -> String {
-    let value = graph.value(id);
-    let kind = match value.kind {
-        crate::graph::Kind::Tensor(element) => element.to_string(),
-        crate::graph::Kind::Other(kind) => kind.to_owned(),
-        crate::graph::Kind::Unknown => "?".to_owned(),
-    };
-    let shape = value.shape.as_deref().map_or_else(|| "[…]".to_owned(), axes_text);
-    format!("{} {kind} {shape}", value.name)
-}
-
-fn model_text(model: &Model, graph: &Graph) -> String {
-    let mut text = String::new();
-    let header = &model.header;
-    let _infallible = writeln!(
-        text,
-        "model {:?}  IR {}, {}, by {:?} {:?}",
-        model.name,
-        header.ir_version(),
-        opsets(model),
-        header.producer_name(),
-        header.producer_version(),
-    );
-    graph
-        .inputs()
-        .iter()
-        .for_each(|id| line(&mut text, &format!("input  {}", spec(graph, *id))));
-    graph
-        .outputs()
-        .iter()
-        .for_each(|id| line(&mut text, &format!("output {}", spec(graph, *id))));
-    for entry in &header.metadata_props {
-        line(&mut text, &format!("metadata {:?} = {:?}", entry.key(), entry.value()));
-    }
-    for initialiser in &model.initialisers {
-        let place = if initialiser.external { ", beside the model" } else { "" };
-        line(
-            &mut text,
-            &format!(
-                "constant {} {} {:?}{place}",
-                initialiser.name(),
-                initialiser.element,
-                initialiser.proto.dims
-            ),
-        );
-    }
-    for id in graph.node_ids() {
-        let node = graph.node(id);
-        let made: Vec<String> = node.makes().map(|v| spec(graph, v)).collect();
-        let needs: Vec<&str> = node.needs().map(|v| graph.value(v).name.as_str()).collect();
-        let domain = if node.domain.is_empty() {
-            String::new()
-        } else {
-            format!("{}::", node.domain)
-        };
-        line(
-            &mut text,
-            &format!(
-                "{} = {domain}{}({}) {}",
-                made.join(", "),
-                node.op,
-                needs.join(", "),
-                attributes(model, node.index)
-            ),
-        );
-    }
-    text
-}
-
-fn opsets(model: &Model) -> String {
-    let one = |o: &crate::onnx::proto::OperatorSetIdProto| match o.domain() {
-        "" => format!("opset {}", o.version()),
-        domain => format!("{domain} {}", o.version()),
-    };
-    model.header.opset_import.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-fn attributes(model: &Model, node: usize) -> String {
-    let Some(node) = model.nodes.get(node) else {
-        return String::new();
-    };
-    let one = |a: &crate::onnx::proto::AttributeProto| {
-        let value = match a.r#type() {
-            crate::onnx::proto::attribute_proto::AttributeType::Float => a.f().to_string(),
-            crate::onnx::proto::attribute_proto::AttributeType::Int => a.i().to_string(),
-            crate::onnx::proto::attribute_proto::AttributeType::String => String::from_utf8_lossy(a.s()).into_owned(),
-            crate::onnx::proto::attribute_proto::AttributeType::Ints => format!("{:?}", a.ints),
-            crate::onnx::proto::attribute_proto::AttributeType::Floats => format!("{:?}", a.floats),
-            crate::onnx::proto::attribute_proto::AttributeType::Graph => {
-                format!("<graph of {} nodes>", a.g.as_ref().map_or(0, |g| g.node.len()))
-            }
-            crate::onnx::proto::attribute_proto::AttributeType::Tensor => {
-                format!("<tensor {:?}>", a.t.as_ref().map_or(&[][..], |t| &t.dims))
-            }
-            other => format!("<{other:?}>"),
-        };
-        format!("{}={value}", a.name())
-    };
-    let all: Vec<String> = node.proto.attribute.iter().map(one).collect();
-    if all.is_empty() {
-        String::new()
-    } else {
-        format!("{{{}}}", all.join(", "))
-    }
-}
-
-fn model_json(model: &Model, graph: &Graph) -> serde_json::Value {
-    let value = |id: &ValueId| {
-        let value = graph.value(*id);
-        let kind = match value.kind {
-            crate::graph::Kind::Tensor(element) => Some(element.to_string()),
-            crate::graph::Kind::Other(kind) => Some(kind.to_owned()),
-            crate::graph::Kind::Unknown => None,
-        };
-        serde_json::json!({"name": value.name, "dtype": kind, "shape": value.shape})
-    };
-    let names = |ids: &mut dyn Iterator<Item = ValueId>| ids.map(|v| graph.value(v).name.clone()).collect::<Vec<_>>();
-    let node = |node: &crate::graph::Node| {
-        serde_json::json!({
-            "name": node.name, "op": node.op, "domain": node.domain,
-            "inputs": names(&mut node.inputs.iter().flatten().copied()),
-            "captured": names(&mut node.captured.iter().copied()),
-            "outputs": node.makes().map(|v| value(&v)).collect::<Vec<_>>(),
-            "params": node.params, "macs": node.macs,
-        })
-    };
-    let initialisers = model.initialisers.iter();
-    serde_json::json!({
-        "name": model.name,
-        "ir_version": model.header.ir_version(),
-        "opsets": model.header.opset_import.iter()
-            .map(|o| serde_json::json!({"domain": o.domain(), "version": o.version()})).collect::<Vec<_>>(),
-        "producer": model.header.producer_name(),
-        "inputs": graph.inputs().iter().map(value).collect::<Vec<_>>(),
-        "outputs": graph.outputs().iter().map(value).collect::<Vec<_>>(),
-        "initialisers": initialisers.map(|i| serde_json::json!({
-            "name": i.name(), "dtype": i.element.to_string(), "shape": i.proto.dims, "external": i.external,
-        })).collect::<Vec<_>>(),
-        "nodes": graph.nodes().iter().map(node).collect::<Vec<_>>(),
-    })
 }
