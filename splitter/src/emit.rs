@@ -4,6 +4,7 @@
 //! Start at [`bundle`]. A part is put together from byte ranges of the model: nodes and weights are copied as they are,
 //! so nothing that a node says is lost and no weight is ever in memory.
 
+mod draft;
 mod manifest;
 mod names;
 mod part;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use kerf_wire::Manifest;
 use kerf_wire::manifest::{ExitPolicy, Preprocess};
 
+pub use draft::Draft;
 pub use names::manifest_file_of;
 pub use set::{SET, Set, SetCut, set};
 pub use write::{Folder, Timing, Written, replace_file};
@@ -58,6 +60,20 @@ pub fn bundle(
     options: &BundleOptions,
     dir: &Path,
 ) -> Result<Manifest, EmitError> {
+    draft(model, graph, cuts, options, dir)?.finish()
+}
+
+/// As [`bundle`], with the folder still under another name, so that more can be put in before it appears.
+///
+/// # Errors
+/// As [`bundle`].
+pub fn draft(
+    model: &Model,
+    graph: &Graph,
+    cuts: Vec<Cut>,
+    options: &BundleOptions,
+    dir: &Path,
+) -> Result<Draft, EmitError> {
     let partition = Partition::new(graph, cuts)?;
     let mut folder = Folder::create(dir)?;
     let mut files = Vec::new();
@@ -75,12 +91,10 @@ pub fn bundle(
         });
     }
     let manifest = manifest::of(model, digest(model)?, graph, &partition, files, options)?;
-    folder.write(MANIFEST, manifest.to_json()?.as_bytes())?;
     if let Some(path) = &model.path {
         folder.write(MODEL_PATH, path.as_os_str().as_encoded_bytes())?;
     }
-    folder.finish()?;
-    Ok(manifest)
+    Ok(Draft { folder, manifest })
 }
 
 fn digest(model: &Model) -> Result<kerf_wire::Digest, EmitError> {

@@ -1,7 +1,7 @@
 //! Cuts neural networks where the cut pays.
 //!
 //! Owns: reading ONNX, the graph, cuts, plans, and writing bundles: `onnx → graph → cut → plan → emit`.
-//! Must not know, along that road: the runtime. Only `profile`, `verify` and the commands use it.
+//! Must not know, along that road: the runtime. Only `prepare`, `profile`, `verify` and the commands use it.
 //! Start at [`onnx`].
 
 pub mod cloud;
@@ -22,6 +22,7 @@ pub mod page;
 pub mod plan;
 pub mod plot;
 pub mod predict;
+pub mod prepare;
 pub mod profile;
 pub mod quantize;
 pub mod verify;

@@ -25,6 +25,10 @@ pub const MAX_ANALYSIS: std::time::Duration = std::time::Duration::from_secs(30)
 pub const MAX_DIMENSION_BYTES: usize = 200;
 /// Longest single-file part, bytes: protobuf readers stop at 2 GiB.
 pub const MAX_SELF_CONTAINED_BYTES: u64 = 1 << 30;
+/// Longest part that is run at a desk when it is split, weights included, bytes.
+pub const MAX_PREPARED_BYTES: u64 = 512 << 20;
+/// Most bytes of a self-test's tensors: a board reads them at each start.
+pub const MAX_SELF_TEST_BYTES: u64 = 16 << 20;
 /// Most files of a folder of data: calibration, exits, batches.
 pub const MAX_DATA_FILES: usize = 1_000_000;
 /// Longest file of the reference tool that is read, bytes.

@@ -13,6 +13,7 @@ use crate::cut::{Cut, Cutter};
 use crate::emit::{self, BundleOptions};
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::graph::{Graph, ValueId};
+use crate::prepare::{self, Preparing};
 
 /// Split a model into parts at values, and write the bundle that stages run.
 #[derive(Debug, clap::Args)]
@@ -54,6 +55,15 @@ pub struct Args {
     /// Class names, one a line, in the order of the output's last axis.
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
+    /// The self-test's input: an image, .npy or .npz, read as the stage will read it. Seeded numbers unless given.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "no_self_test"])]
+    pub self_test: Option<PathBuf>,
+    /// Write no self-test: a stage then starts without proving that its engine answers right.
+    #[arg(long)]
+    pub no_self_test: bool,
+    /// Write each part for tract as NNEF too, where that gives the same: large graphs then load sooner.
+    #[arg(long, conflicts_with = "all")]
+    pub prepare: bool,
     /// Release number: a board refuses to go back.
     #[arg(long, default_value_t = 0)]
     pub release: u64,
@@ -105,8 +115,23 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .map(serde_json::to_value)
         .transpose()
         .or_exit(Exit::Bug)?;
-    let manifest = emit::bundle(&model, &graph, cuts, &options, &args.output)?;
+    let mut draft = emit::draft(&model, &graph, cuts, &options, &args.output)?;
+    let preparing = Preparing {
+        self_test: !args.no_self_test,
+        nnef: args.prepare,
+        input: args.self_test.as_deref(),
+        symbols: &symbols,
+        quantised: is_quantised(&graph),
+    };
+    prepare::prepare(&mut draft, &preparing)?;
+    let manifest = draft.finish()?;
     print(&super::show::bundle_text(&manifest, &args.output))
+}
+
+/// True where some values are integers of 8 bits.
+fn is_quantised(graph: &Graph) -> bool {
+    let quantised = |op: &str| op.contains("Quantize") || op.starts_with("QLinear") || op.ends_with("Integer");
+    graph.nodes().iter().any(|node| quantised(&node.op))
 }
 
 fn options(args: &Args, graph: &Graph) -> Result<BundleOptions, Failure> {

@@ -120,6 +120,11 @@ impl Folder {
         self.stream(name, |out| out.write_all(bytes))
     }
 
+    /// The folder as long as it has not its name.
+    pub(super) fn making(&self) -> &Path {
+        &self.making
+    }
+
     /// Where the time went so far.
     pub fn timing(&self) -> Timing {
         self.timing
