@@ -26,9 +26,10 @@ use kerf_runtime::stage::tail::Confirm;
 
 use kerf_runtime::step::Step;
 use kerf_tests::mosquitto::Mosquitto;
-use kerf_tests::relay::{Counting, assert_each_once, border_of, connect, inline, run_head, run_tail, tail, tail_of};
+use kerf_tests::relay::{
+    Counting, Number, assert_each_once, border_of, connect, head_config, inline, run_head, run_tail, tail, tail_of,
+};
 use kerf_tests::stages::{lenet_bundle, picture};
-use kerf_wire::DeviceId;
 
 const SPOOL: SpoolLimits = SpoolLimits {
     bytes: 1 << 30,
@@ -113,16 +114,16 @@ fn over_the_links(bundle: &Path, frames: u64, keep: impl Keep + 'static) -> Vec<
     );
     let mut link = connect(&broker.url(), "head");
     let config = HeadConfig {
-        device: DeviceId::new("cam").unwrap(),
         topics: kerf_runtime::broker::topics::Topics::new("kerf").unwrap(),
         onward: border_of(bundle),
-        results: true,
+        ..head_config("cam")
     };
     head::subscribe(&mut link, &config).unwrap();
     let links = HeadLinks {
         broker: Box::new(link),
         keep: Box::new(keep),
         envelopes: inline(),
+        answerer: Box::new(Number),
         metrics: std::sync::Arc::default(),
     };
     let (goes, go) = channel();
