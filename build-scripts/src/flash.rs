@@ -3,8 +3,8 @@
 //! Owns: what happens on the board, in what order; the script is `flash/board.sh`. Uses the system's ssh with keys: it never
 //! asks for a password. Must not know: how a package is made.
 
-use std::fs::File;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// The board, as ssh names it.
     #[arg(long, value_name = "USER@HOST")]
     host: String,
+    /// A public key whose bundles the board shall take, from `kerf keys new`.
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
     /// A bundle to put there too.
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
@@ -53,6 +56,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         &["release", &release, backend],
         Stdio::from(release_stream),
     )?;
+    if let Some(key) = &arguments.trust {
+        eprintln!("flash: key {} to {}", key.display(), arguments.host);
+        let name = key_name(key)?;
+        let stream = File::open(key).with_context(|| format!("{}", key.display()))?;
+        remote(&arguments.host, &["key", &name], Stdio::from(stream))?;
+    }
     if let Some(bundle) = &arguments.bundle {
         ensure!(
             bundle.join("manifest.json").is_file(),
@@ -76,6 +85,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         );
     }
     remote(&arguments.host, &["start", &release, backend], Stdio::null())
+}
+
+/// The name under which a board keeps a public key: words of the step are not quoted for its shell.
+fn key_name(file: &Path) -> Result<String> {
+    let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
+    ensure!(
+        text.starts_with("kerf-ed25519-public "),
+        "{} is no public key: `kerf keys new` writes NAME.pub",
+        file.display()
+    );
+    let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    ensure!(
+        !name.is_empty() && name.chars().all(plain),
+        "{name:?}: expected a name of letters, digits, - and _"
+    );
+    Ok(name.to_owned())
 }
 
 /// Runs one step of the script on the board; `input` is what it unpacks.

@@ -33,6 +33,7 @@ Examples:
   kerf-stage once --bundle bundle --part 1 --input head.npz
   kerf-stage run --bundle bundle --part 1 --broker mqtt://localhost:1883
 
+A bundle must be signed by one of --keys. At the desk KERF_ALLOW_UNSIGNED=true takes any.
 Every setting is also a KERF_* variable and a key of the file given with --config;
 a flag wins over a variable, a variable over the file. stdout is data, stderr is the log.";
 

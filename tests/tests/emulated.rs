@@ -59,7 +59,7 @@ fn an_arm_head_and_a_native_tail() {
     let mut tail = Running::start(&mut with(kerf_stage(), "1"));
     tail.wait_for("event=ready");
     let mut emulated = Command::new(emulator);
-    emulated.arg(stage);
+    emulated.arg(stage).env("KERF_ALLOW_UNSIGNED", "true");
     let mut head = with(emulated, "0");
     head.arg("--input")
         .args((0..3).map(|row| folder.path().join(format!("row-{row}.npz"))));

@@ -1,52 +1,82 @@
-# What `cargo xtask flash` does on a board, with /bin/sh: one step a call. Every change of what runs is one rename, so a power
-# cut leaves the old or the new. KERF_ROOT is a folder that stands for / in tests.
+# What `cargo xtask flash` does on a board, with /bin/sh: one step a call. Every change of what runs is one rename of a link
+# to files that are on the disk by then, and what runs or ran before is never touched: a power cut at any point leaves the
+# old or the new, whole. KERF_ROOT is a folder that stands for / in tests.
 set -eu
 root=${KERF_ROOT:-}
 base=$root/opt/kerf
 state=$root/var/lib/kerf
+config=$root/etc/kerf/stage.toml
 sudo=
 if [ -z "$root" ] && [ "$(id -u)" -ne 0 ]; then sudo='sudo -n'; fi
 say() { echo "board: $*" >&2; }
 
-# Points a link at something else, in one rename.
+# A folder of this name that is not there yet: what runs may have the same name.
+unused() {
+    n=1
+    while [ -e "$1-$n" ]; do n=$((n + 1)); done
+    echo "$1-$n"
+}
+
+# Points a link at something else, in one rename; the target is on the disk before, the link after.
 swap() {
     $sudo ln -sfn "$2" "$1.next"
+    sync
     $sudo mv -T "$1.next" "$1"
     sync
 }
 
+# Makes FOLDER/NAME what LINK points at; what it pointed at becomes PREVIOUS. Everything older goes.
+take() { # link previous folder name
+    old=$(readlink "$1" || true)
+    if [ -n "$old" ]; then swap "$2" "$old"; fi
+    swap "$1" "$3/$4"
+    for other in "$(dirname "$1")/$3"/*; do
+        case $3/$(basename "$other") in
+        "$3/$4" | "$old") ;;
+        *) $sudo rm -rf "$other" ;;
+        esac
+    done
+}
+
 case $1 in
 release)
-    new=$base/releases/$2
+    part=$base/releases/part
     $sudo mkdir -p "$base/releases" "$state" "$root/etc/kerf/keys" "$root/etc/systemd/system"
-    $sudo rm -rf "$new.part"
-    $sudo mkdir "$new.part"
-    $sudo tar -xzf - --strip-components=1 -C "$new.part"
+    $sudo rm -rf "$part"
+    $sudo mkdir "$part"
+    $sudo tar -xzf - --strip-components=1 -C "$part"
     sync
     say "checking the new release"
-    "$new.part/kerf-stage" check --backend "$3" || { say "the new release does not run here: nothing was changed"; exit 1; }
-    $sudo rm -rf "$new"
-    $sudo mv -T "$new.part" "$new"
-    old=$(readlink "$base/current" || true)
-    # Not over itself, or there would be nothing to go back to.
-    if [ -n "$old" ] && [ "$old" != "releases/$2" ]; then swap "$base/previous" "$old"; fi
-    [ -e "$root/etc/kerf/stage.toml" ] || $sudo cp "$new/stage.toml" "$root/etc/kerf/stage.toml"
-    swap "$base/current" "releases/$2"
+    "$part/kerf-stage" check --backend "$3" || { say "the new release does not run here: nothing was changed"; exit 1; }
+    new=$(unused "$base/releases/$2")
+    $sudo mv -T "$part" "$new"
+    [ -e "$config" ] || { $sudo cp "$new/stage.toml" "$config.next" && sync && $sudo mv "$config.next" "$config"; }
+    take "$base/current" "$base/previous" releases "$(basename "$new")"
+    ;;
+key)
+    $sudo mkdir -p "$root/etc/kerf/keys"
+    $sudo tee "$root/etc/kerf/keys/$2.next" >/dev/null
+    sync
+    $sudo mv "$root/etc/kerf/keys/$2.next" "$root/etc/kerf/keys/$2.pub"
+    sync
     ;;
 bundle)
+    part=$state/bundles/part
     $sudo mkdir -p "$state/bundles"
-    $sudo rm -rf "$state/bundles/part"
-    $sudo mkdir "$state/bundles/part"
-    $sudo tar -xf - -C "$state/bundles/part"
-    id=$(sha256sum "$state/bundles/part/manifest.json" | cut -c 1-16)
+    $sudo rm -rf "$part"
+    $sudo mkdir "$part"
+    $sudo tar -xf - -C "$part"
+    id=$($sudo sha256sum "$part/manifest.json" | cut -c 1-16)
     sync
     say "checking bundle $id"
-    "$base/current/kerf-stage" check --bundle "$state/bundles/part" || { say "the bundle is refused: nothing was changed"; exit 1; }
-    $sudo rm -rf "$state/bundles/$id"
-    $sudo mv -T "$state/bundles/part" "$state/bundles/$id"
-    old=$(readlink "$state/bundle" || true)
-    if [ -n "$old" ] && [ "$old" != "bundles/$id" ]; then swap "$state/previous-bundle" "$old"; fi
-    swap "$state/bundle" "bundles/$id"
+    # Signature, release, every file, and the self-test through the backend that will run it.
+    $sudo "$base/current/kerf-stage" check --config "$config" --bundle "$part" --part "$2" || {
+        say "the bundle is refused: nothing was changed"
+        exit 1
+    }
+    new=$(unused "$state/bundles/$id")
+    $sudo mv -T "$part" "$new"
+    take "$state/bundle" "$state/previous-bundle" bundles "$(basename "$new")"
     ;;
 start)
     command -v systemctl >/dev/null && [ -z "$root" ] || { say "no systemd: start $base/current/kerf-stage yourself"; exit 0; }

@@ -87,6 +87,21 @@ pub enum BundleError {
         /// Node, tensor or offset, and what is wrong with it.
         why: String,
     },
+    /// The stage has no keys, so nobody's bundle is taken.
+    #[error(
+        "{}: no keys say whose bundles run here: name their folder with --keys, or take any with --allow-unsigned",
+        path.display()
+    )]
+    NoKeys {
+        /// The bundle.
+        path: PathBuf,
+    },
+    /// There is no signature beside the manifest.
+    #[error("{} is not there: the bundle is not signed, see `kerf sign`", path.display())]
+    Unsigned {
+        /// Where the signature should lie.
+        path: PathBuf,
+    },
     /// Not signed by a key of this stage.
     #[error("{}: {why}", path.display())]
     Signature {

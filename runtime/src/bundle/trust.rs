@@ -1,8 +1,8 @@
 //! Which bundles a stage takes: signed by whom, and not older than what already ran.
 //!
 //! Owns: the folder of public keys, the rollback floor. Must not know: how a signature is computed.
-//! Where keys are configured, nothing unsigned, wrongly signed or older is taken, and no file but the manifest is read
-//! before that is settled. Without keys (the desk) everything is taken, and every start says so.
+//! Nothing unsigned, wrongly signed or older than the floor is taken, and no file but the manifest is read before that is
+//! settled. Only [`Trust::allow_unsigned`] (the desk) takes anything, and every start says so.
 
 use std::fs;
 use std::io::Write as _;
@@ -17,11 +17,11 @@ pub(super) const MAX_KEYS: usize = 64;
 /// What a stage trusts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trust {
-    /// Folder of `*.pub` files; none where nothing is asked for.
+    /// Folder of `*.pub` files; without it no bundle is taken, unless unsigned ones are allowed.
     pub keys: Option<PathBuf>,
     /// File with the lowest release that is taken; rises with [`Trust::raise`].
     pub floor: Option<PathBuf>,
-    /// Takes unsigned bundles in spite of `keys`.
+    /// Takes any bundle, in spite of `keys` and `floor`.
     pub allow_unsigned: bool,
 }
 
@@ -29,25 +29,29 @@ impl Trust {
     /// Opens a bundle that this stage may run.
     ///
     /// # Errors
-    /// When it is damaged, or not signed by one of the keys, or older than the floor.
+    /// When it is damaged, or not signed by one of the keys, or older than the floor; when there are no keys.
     pub fn open(&self, dir: &Path) -> Result<Bundle, BundleError> {
         let (bundle, manifest) = Bundle::open_with_bytes(dir)?;
-        let path = manifest_path(dir).with_extension(SIGNATURE_ENDING);
-        match &self.keys {
-            Some(keys) if !self.allow_unsigned => {
-                let keys = read_keys(keys)?;
-                let text = read_text(&path)?;
-                let key =
-                    signature::verify(&manifest, &text, &keys).map_err(|why| BundleError::Signature { path, why })?;
-                log::info!("event=signed bundle={} key={key}", bundle.id());
-                self.check_floor(&bundle)?;
-            }
-            _ => log::warn!(
+        if self.allow_unsigned {
+            log::warn!(
                 "event=unsigned bundle={} promise=\"anyone who can write {} decides what runs here\"",
                 bundle.id(),
                 dir.display()
-            ),
+            );
+            return Ok(bundle);
         }
+        let keys = match &self.keys {
+            Some(keys) => read_keys(keys)?,
+            None => return Err(BundleError::NoKeys { path: dir.to_owned() }),
+        };
+        let path = manifest_path(dir).with_extension(SIGNATURE_ENDING);
+        if !path.exists() {
+            return Err(BundleError::Unsigned { path });
+        }
+        let text = read_text(&path)?;
+        let key = signature::verify(&manifest, &text, &keys).map_err(|why| BundleError::Signature { path, why })?;
+        log::info!("event=signed bundle={} key={key}", bundle.id());
+        self.check_floor(&bundle)?;
         Ok(bundle)
     }
 
@@ -56,9 +60,17 @@ impl Trust {
     /// # Errors
     /// When the file is there but has no number: a floor that is lost is not a floor of 0.
     pub fn floor(&self) -> Result<u64, BundleError> {
-        let Some(path) = self.floor.as_ref().filter(|path| path.exists()) else {
+        let Some(path) = &self.floor else {
             return Ok(0);
         };
+        // A floor that may not be looked at is not a floor of 0 either.
+        let there = path.try_exists().map_err(|why| BundleError::Unreadable {
+            path: path.clone(),
+            why,
+        })?;
+        if !there {
+            return Ok(0);
+        }
         let text = read_text(path)?;
         text.trim()
             .parse()

@@ -30,7 +30,9 @@ Examples:
   kerf-stage once --model lenet5.onnx --input digits.npz
   kerf-stage once --bundle bundle --part 0 --input photo.jpg --output head.npz
   kerf-stage once --bundle bundle --part 1 --input head.npz
-  kerf-stage once --bundle bundle --part 0 --input photos/ --batch 8 --output heads/")]
+  kerf-stage once --bundle bundle --part 0 --input photos/ --batch 8 --output heads/
+
+A bundle must be signed by one of --keys. At the desk KERF_ALLOW_UNSIGNED=true takes any.")]
 pub(crate) struct Once {
     #[command(flatten)]
     target: Target,

@@ -46,7 +46,9 @@ Examples:
   kerf-stage run --bundle bundle --part 1 --broker mqtt://localhost:1883
   kerf-stage run --bundle edge-only --input photo.jpg
   kerf-stage run --bundle edge-only --device cam-1 --broker mqtt://localhost:1883 --messages
-  kerf-stage run --config /etc/kerf/stage.toml")]
+  kerf-stage run --config /etc/kerf/stage.toml
+
+A bundle must be signed by one of --keys. At the desk KERF_ALLOW_UNSIGNED=true takes any.")]
 pub(crate) struct Run {
     /// TOML file with any of these settings
     #[arg(long, env = "KERF_CONFIG", value_name = "FILE")]

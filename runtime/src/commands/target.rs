@@ -64,14 +64,19 @@ impl Target {
     pub(super) fn resident(&self) -> Result<Resident, Failure> {
         let settings = Config {
             stage: self.stage.clone(),
+            trust: self.trust.clone(),
             backend: self.backend.clone(),
             ..Config::default()
         };
         let config = settings.resolve(self.config.as_deref())?;
         let dir = config.stage.bundle.as_deref();
-        let bundle = Bundle::open(dir.ok_or_else(|| Failure::usage("--bundle DIR is needed: only a bundle answers"))?)?;
+        let trust = config.trust.trust();
+        let bundle = trust.open(dir.ok_or_else(|| Failure::usage("--bundle DIR is needed: only a bundle answers"))?)?;
         let (names, options) = (&config.backend.names, config.backend.options());
-        Ok(Resident::load(&bundle, config.stage.part, names, &options)?)
+        let resident = Resident::load(&bundle, config.stage.part, names, &options)?;
+        // Loading has passed the bundle's self-test: from now on nothing older runs here.
+        trust.raise(&bundle)?;
+        Ok(resident)
     }
 
     /// Opens, verifies and loads it.

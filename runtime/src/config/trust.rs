@@ -12,14 +12,19 @@ use crate::bundle::Trust;
 #[serde(deny_unknown_fields, default)]
 #[command(next_help_heading = "Trust")]
 pub struct TrustConfig {
-    /// Folder of public keys (`kerf keys new`); with it only bundles signed by one of them are taken
+    /// Folder of public keys (`kerf keys new`): only bundles signed by one of them are taken
     #[arg(id = "trust-keys", long = "keys", env = "KERF_KEYS", value_name = "DIR")]
     pub keys: Option<PathBuf>,
     /// File with the lowest release that is taken; it rises when a newer one has passed its self-test
     #[arg(id = "trust-floor", long = "floor", env = "KERF_FLOOR", value_name = "FILE")]
     pub floor: Option<PathBuf>,
-    /// Take unsigned bundles in spite of --keys: for the desk; said at each start
-    #[arg(id = "trust-allow-unsigned", long = "allow-unsigned", env = "KERF_ALLOW_UNSIGNED")]
+    /// Take any bundle, signed or not: for the desk; said at each start
+    #[arg(
+        id = "trust-allow-unsigned",
+        long = "allow-unsigned",
+        env = "KERF_ALLOW_UNSIGNED",
+        value_parser = clap::builder::FalseyValueParser::new()
+    )]
     pub allow_unsigned: bool,
 }
 
