@@ -130,6 +130,25 @@ pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, 
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// Rewrites a bundle's manifest with a self-test of these tensors; a signature does not fit it any more.
+pub fn with_self_test(bundle: &Path, tensors: &[(&str, &kerf_runtime::tensor::Tensor)]) {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let arrays = tensors.iter().map(|(name, tensor)| (*name, tensor.view()));
+    kerf_runtime::source::npz::write(arrays, &mut bytes).expect("tensors in memory");
+    let bytes = bytes.into_inner();
+    std::fs::write(bundle.join("self-test.npz"), &bytes).expect("a bundle that may be written");
+    let path = bundle.join("manifest.json");
+    let manifest = std::fs::read(&path).expect("a manifest");
+    let mut manifest = kerf_wire::Manifest::parse(&manifest).expect("a sound manifest");
+    manifest.self_test = Some(kerf_wire::manifest::SelfTest {
+        file: "self-test.npz".into(),
+        sha256: kerf_runtime::bundle::digest(&bytes),
+        bytes: bytes.len() as u64,
+        tolerance: 1e-4,
+    });
+    std::fs::write(path, manifest.to_json().expect("a manifest")).expect("a bundle that may be written");
+}
+
 /// A bundle of a fixture, cut once in the middle of its legal values, made by `kerf` itself below `folder`.
 pub fn bundle_of(name: &str, folder: &Path) -> PathBuf {
     let bundle = folder.join("bundle");

@@ -15,7 +15,7 @@ use kerf_runtime::preprocess::Preprocessor;
 use kerf_runtime::source::npz::Archive;
 use kerf_runtime::source::{npy, picture};
 use kerf_runtime::tensor::Tensor;
-use kerf_tests::{fail, fixture, kerf, kerf_stage, model, python, succeed};
+use kerf_tests::{fail, fixture, kerf, kerf_stage, model, python, succeed, with_self_test};
 use kerf_wire::manifest::{Colour, Crop, Layout, Preprocess, Resize};
 use kerf_wire::{DType, Dim, TensorSpec};
 
@@ -259,24 +259,6 @@ fn resizing_is_pillows_bit_by_bit() {
             );
         }
     }
-}
-
-/// Rewrites the bundle's manifest with a self-test of these tensors.
-fn with_self_test(bundle: &Path, tensors: &[(&str, &Tensor)]) {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    let arrays = tensors.iter().map(|(name, tensor)| (*name, tensor.view()));
-    kerf_runtime::source::npz::write(arrays, &mut bytes).unwrap();
-    let bytes = bytes.into_inner();
-    std::fs::write(bundle.join("self-test.npz"), &bytes).unwrap();
-    let path = bundle.join("manifest.json");
-    let mut manifest = kerf_wire::Manifest::parse(&std::fs::read(&path).unwrap()).unwrap();
-    manifest.self_test = Some(kerf_wire::manifest::SelfTest {
-        file: "self-test.npz".into(),
-        sha256: kerf_runtime::bundle::digest(&bytes),
-        bytes: bytes.len() as u64,
-        tolerance: 1e-4,
-    });
-    std::fs::write(path, manifest.to_json().unwrap()).unwrap();
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Signed bundles: where keys are set, a bundle that is unsigned, changed, swapped, older or signed by another is refused with
-//! exit code 20, before any engine sees it.
+//! Signed bundles: one that is unsigned, changed, swapped, older or signed by another is refused with exit code 20, before any
+//! engine sees it. Without keys every bundle is, but where the desk says otherwise.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use kerf_runtime::bundle::Trust;
 use kerf_runtime::exit::{Exit, Failure};
-use kerf_tests::{fail, kerf, kerf_stage, model, succeed};
+use kerf_tests::{fail, fixture, kerf, model, strict_stage, succeed, with_self_test};
 
 /// A desk with a key pair, and a board that holds its public half.
 struct Desk {
@@ -69,7 +69,7 @@ impl Desk {
 
     /// The tail of a bundle on a tensor that does not exist: a bundle that is taken ends with another code than 20.
     fn once(&self, bundle: &Path) -> std::process::Command {
-        let mut once = kerf_stage();
+        let mut once = strict_stage();
         once.arg("once")
             .arg("--bundle")
             .arg(bundle)
@@ -162,8 +162,87 @@ fn an_older_release_is_refused_and_the_floor_rises_only_afterwards() {
     trust.raise(&opened).unwrap();
     assert_eq!(trust.floor().unwrap(), 4);
     desk.refused(&old, "release 3 is older than 4");
-    trust.raise(&Trust::default().open(&old).unwrap()).unwrap();
+    let desk_trust = Trust {
+        allow_unsigned: true,
+        ..Trust::default()
+    };
+    trust.raise(&desk_trust.open(&old).unwrap()).unwrap();
     assert_eq!(trust.floor().unwrap(), 4, "the floor never falls");
     fs::write(desk.path("floor"), "").unwrap();
     desk.refused(&new, "no release number");
+}
+
+#[test]
+fn without_keys_only_the_desk_takes_a_bundle() {
+    let desk = Desk::new();
+    let bundle = desk.bundle("bundle", "/MaxPool_1_output_0", "1");
+    for command in ["once", "run", "bench", "check"] {
+        let stage = || {
+            let mut stage = strict_stage();
+            stage.args([command, "--part", "1", "--bundle"]).arg(&bundle);
+            stage
+        };
+        let said = fail(&mut stage(), 20);
+        assert!(
+            said.contains("--keys") && said.contains("--allow-unsigned"),
+            "{command}: {said}"
+        );
+        assert!(!said.contains("event=loaded"), "{command} loaded an engine:\n{said}");
+        for way in [stage().arg("--allow-unsigned"), stage().env("KERF_ALLOW_UNSIGNED", "1")] {
+            let output = way.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.code() != Some(20) && said.contains("event=unsigned"),
+                "{command}: {said}"
+            );
+        }
+    }
+    let said = fail(
+        strict_stage()
+            .args(["check", "--bundle"])
+            .arg(&bundle)
+            .env("KERF_ALLOW_UNSIGNED", "false"),
+        20,
+    );
+    assert!(said.contains("--keys"), "{said}");
+}
+
+/// As `flash` puts a bundle on a board, and as the service then starts it.
+#[test]
+fn the_floor_rises_only_after_the_self_test_has_passed() {
+    let desk = Desk::new();
+    let bundle = desk.path("whole");
+    let mut split = kerf();
+    split.arg("split").arg(model("lenet5")).args(["--release", "7", "-o"]);
+    succeed(split.arg(&bundle));
+    let mut known =
+        kerf_runtime::source::npz::Archive::open(fs::File::open(fixture("models/lenet5.npz")).unwrap()).unwrap();
+    let (input, right) = (known.read("in_0").unwrap(), known.read("out_0").unwrap());
+    let mut wrong = right.clone();
+    wrong.as_slice_mut::<f32>()[3] += 0.1;
+    let stage = |command: &str| {
+        let mut stage = strict_stage();
+        stage.args([command, "--part", "0", "--bundle"]).arg(&bundle);
+        stage
+            .arg("--keys")
+            .arg(desk.path("keys"))
+            .arg("--floor")
+            .arg(desk.path("floor"));
+        if command == "run" {
+            stage.arg("--input").arg(fixture("models/lenet5.npz"));
+        }
+        stage
+    };
+    with_self_test(&bundle, &[("input", &input), ("logits", &wrong)]);
+    desk.sign(&bundle);
+    for command in ["check", "run"] {
+        assert!(fail(&mut stage(command), 32).contains("logits"));
+        assert!(!desk.path("floor").exists(), "{command} raised the floor");
+    }
+    with_self_test(&bundle, &[("input", &input), ("logits", &right)]);
+    desk.sign(&bundle);
+    assert!(succeed(&mut stage("check")).contains("self-test passed"));
+    assert!(!desk.path("floor").exists(), "a mere check raised the floor");
+    succeed(&mut stage("run"));
+    assert_eq!(fs::read_to_string(desk.path("floor")).unwrap(), "7\n");
 }

@@ -214,9 +214,13 @@ fn config(image: &Image<'_>, architecture: &'static str, layers: &[&Layer]) -> o
             user: NONROOT,
             exposed_ports: json!({"8080/tcp": {}}),
             // The image's digest covers the bundle as it does the program.
-            env: ["KERF_BUNDLE=/bundle", "KERF_LISTEN=0.0.0.0:8080", "KERF_ALLOW_UNSIGNED=true"]
-                .map(str::to_owned)
-                .to_vec(),
+            env: [
+                "KERF_BUNDLE=/bundle",
+                "KERF_LISTEN=0.0.0.0:8080",
+                "KERF_ALLOW_UNSIGNED=true",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             entrypoint: vec!["/usr/bin/kerf-stage"],
             cmd: vec!["serve"],
             working_dir: "/",
