@@ -19,6 +19,7 @@ pub mod logging;
 pub mod measure;
 pub mod metrics;
 pub mod object;
+pub mod panic;
 pub mod preprocess;
 pub mod ranges;
 pub mod result;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use kerf_runtime::{exit, logging};
+use kerf_runtime::{exit, logging, panic};
 
 mod commands;
 
@@ -38,6 +38,7 @@ Every setting is also a KERF_* variable and a key of the file given with --confi
 a flag wins over a variable, a variable over the file. stdout is data, stderr is the log.";
 
 fn main() -> ExitCode {
+    panic::end_program("kerf-stage");
     let cli = Cli::parse();
     logging::start(logging::level(cli.verbose, cli.quiet));
     exit::finish("kerf-stage", cli.command.run())

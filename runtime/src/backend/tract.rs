@@ -9,7 +9,9 @@ use kerf_wire::{Dim, Shape, TensorRef, TensorSpec};
 use tract_linalg::multithread::Executor;
 
 use super::{Artifact, Backend, BackendError, DeviceInfo, LoadOptions, RunError, Session, Verified, check_call};
+use crate::exit::Exit;
 use crate::limits::MAX_PLANS;
+use crate::panic;
 use crate::tensor::Tensor;
 
 mod convert;
@@ -50,17 +52,22 @@ impl Backend for Tract {
     fn load(&self, artifact: &Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
         refuse_options(options)?;
         artifact.own_precision(NAME, options)?;
-        let loaded = model::load(artifact)?;
-        let mut session = TractSession {
-            inputs: loaded.signature.inputs.clone(),
-            outputs: loaded.signature.outputs.clone(),
-            loaded: Some(loaded),
-            plans: Vec::new(),
-            executor: executor(options.threads),
-        };
-        session.prepare().map_err(|error| refused(artifact, &error))?;
-        Ok(Box::new(session))
+        // tract has unwraps of its own on the way from a model to a plan.
+        panic::meaning(Exit::ModelRefused, || load(artifact, executor(options.threads)))
     }
+}
+
+fn load(artifact: &Artifact, executor: Option<Executor>) -> Result<Box<dyn Session>, BackendError> {
+    let loaded = model::load(artifact)?;
+    let mut session = TractSession {
+        inputs: loaded.signature.inputs.clone(),
+        outputs: loaded.signature.outputs.clone(),
+        loaded: Some(loaded),
+        plans: Vec::new(),
+        executor,
+    };
+    session.prepare().map_err(|error| refused(artifact, &error))?;
+    Ok(Box::new(session))
 }
 
 /// An artifact in the form that tract loads soonest: decluttered offline, as NNEF in a tar.
