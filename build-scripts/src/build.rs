@@ -48,8 +48,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// # Errors
 /// When the toolchain is missing, the build fails, or the program breaks its target's promises.
 pub(crate) fn build(target: &Target, way: Way) -> Result<(PathBuf, Needs)> {
+    toolchain::prepare(way, &target.file.build.triple)?;
     let mut command = toolchain::command(target, way)?;
-    toolchain::prepare(way)?;
     repo::run(&mut command)?;
     let program = toolchain::program(target)?;
     ensure!(program.is_file(), "{} was not built", program.display());

@@ -33,6 +33,8 @@ pub(crate) enum Machine {
 }
 
 const AARCH64: &str = "aarch64-unknown-linux-gnu";
+/// Quick to compile: an emulated processor is slow whatever the compiler does.
+const PROFILE: &str = "emulated";
 const THUMB: &str = "thumbv7em-none-eabihf";
 /// Without -L: with it every threaded test binary spins for ever.
 const QEMU_AARCH64: &str = "qemu-aarch64-static";
@@ -126,10 +128,13 @@ fn thumb() -> Result<()> {
     repo::run(qemu.stdin(Stdio::null()))
 }
 
+/// wire's and runtime's whole suites on the emulated board, then a head there and a tail here.
 fn aarch64() -> Result<()> {
     let on_board = |sub_command| -> Result<Command> {
         let mut cargo = cargo(Machine::Aarch64, sub_command)?;
-        cargo.args(["--locked", "--package", "kerf-wire", "--package", "kerf-runtime"]);
+        cargo.args(["--locked", "--profile", PROFILE]);
+        cargo.args(["--package", "kerf-wire", "--package", "kerf-runtime"]);
+        cargo.args(["--features", "kerf-wire/std,kerf-runtime/s3,kerf-runtime/tls,kerf-runtime/http"]);
         cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
         cargo.env("CC_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-gcc");
         cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", QEMU_AARCH64);
@@ -140,11 +145,13 @@ fn aarch64() -> Result<()> {
     test::run_cargo_tests(&mut tests)?;
     // The same build graph as the tests', so that only linking is left.
     repo::run(on_board("build")?.arg("--bins"))?;
-    let stage = Machine::Aarch64.folder()?.join(AARCH64).join("debug/kerf-stage");
+    let stage = Machine::Aarch64.folder()?.join(AARCH64).join(PROFILE).join("kerf-stage");
     ensure!(stage.is_file(), "{} was not built", stage.display());
-    let programs = repo::build_programs(repo::Profile::Dev)?;
+    // The workspace's own build graph, as `cargo xtask test` leaves it: nothing is compiled twice.
+    repo::run(repo::cargo().args(["build", "--workspace", "--all-targets"]))?;
+    let programs = repo::programs(repo::Profile::Dev)?;
     let mut head = repo::cargo();
-    head.args(["test", "--package", "kerf-tests", "--test", "emulated"]);
+    head.args(["test", "--workspace", "--test", "emulated"]);
     head.env("KERF_BIN", programs.kerf)
         .env("KERF_STAGE_BIN", programs.kerf_stage);
     head.env("KERF_EMULATOR", QEMU_AARCH64)

@@ -14,7 +14,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::repo;
 use crate::target::Target;
@@ -133,8 +133,13 @@ pub(crate) fn rustup_std(triple: &str) -> bool {
 }
 
 fn zig(target: &Target) -> Result<Command> {
-    let mut command = repo::command(tools()?.join("bin/cargo-zigbuild"));
+    let programs = tools()?.join("bin");
+    let mut command = repo::command(programs.join("cargo-zigbuild"));
     command.arg("zigbuild");
+    // It asks the first python3 of the PATH for zig.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(programs).chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(folders).context("a folder of the PATH")?);
     if let RustStd::Distribution | RustStd::FromSource = rust_std(&target.file.build.triple)? {
         // The distribution's compiler, with the standard library or its source that belongs to it.
         command
@@ -192,9 +197,15 @@ fn rust_std(triple: &str) -> Result<RustStd> {
 ///
 /// # Errors
 /// When an installation fails.
-pub(crate) fn prepare(way: Way) -> Result<()> {
+pub(crate) fn prepare(way: Way, triple: &str) -> Result<()> {
+    if way == Way::Cross {
+        return Ok(());
+    }
+    if rust_std(triple).ok() != Some(RustStd::AtHand) && !rustup_std(triple) {
+        eprintln!("build: rustup has no standard library for {triple}; the distribution's must do");
+    }
     let tools = tools()?;
-    if way == Way::Cross || tools.join("bin/cargo-zigbuild").is_file() {
+    if tools.join("bin/cargo-zigbuild").is_file() {
         return Ok(());
     }
     eprintln!("build: installing {} into {}", ZIG_PACKAGES.join(" "), tools.display());
