@@ -134,7 +134,10 @@ fn aarch64() -> Result<()> {
         let mut cargo = cargo(Machine::Aarch64, sub_command)?;
         cargo.args(["--locked", "--profile", PROFILE]);
         cargo.args(["--package", "kerf-wire", "--package", "kerf-runtime"]);
-        cargo.args(["--features", "kerf-wire/std,kerf-runtime/s3,kerf-runtime/tls,kerf-runtime/http"]);
+        cargo.args([
+            "--features",
+            "kerf-wire/std,kerf-runtime/s3,kerf-runtime/tls,kerf-runtime/http",
+        ]);
         cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
         cargo.env("CC_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-gcc");
         cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", QEMU_AARCH64);
@@ -145,7 +148,11 @@ fn aarch64() -> Result<()> {
     test::run_cargo_tests(&mut tests)?;
     // The same build graph as the tests', so that only linking is left.
     repo::run(on_board("build")?.arg("--bins"))?;
-    let stage = Machine::Aarch64.folder()?.join(AARCH64).join(PROFILE).join("kerf-stage");
+    let stage = Machine::Aarch64
+        .folder()?
+        .join(AARCH64)
+        .join(PROFILE)
+        .join("kerf-stage");
     ensure!(stage.is_file(), "{} was not built", stage.display());
     // The workspace's own build graph, as `cargo xtask test` leaves it: nothing is compiled twice.
     repo::run(repo::cargo().args(["build", "--workspace", "--all-targets"]))?;

@@ -19,7 +19,11 @@ pub fn end_program(program: &'static str) {
         let text = panic.payload_as_str().unwrap_or("no text").replace('\n', " ");
         let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
         let exit = MEANING.get();
-        let kind = if exit == Exit::Bug { "a bug" } else { "the engine gave up" };
+        let kind = if exit == Exit::Bug {
+            "a bug"
+        } else {
+            "the engine gave up"
+        };
         eprintln!("{program}: {kind}: {text}{place}");
         let trace = Backtrace::capture();
         if trace.status() == BacktraceStatus::Captured {
@@ -70,7 +74,10 @@ mod tests {
                     ("thread", 1, "stage: a bug: index 3 at "),
                 ] {
                     let mut again = Command::new(std::env::current_exe().unwrap());
-                    again.args(["--exact", "panic::tests::a_panic_ends_the_program_with_one_line_and_its_code"]);
+                    again.args([
+                        "--exact",
+                        "panic::tests::a_panic_ends_the_program_with_one_line_and_its_code",
+                    ]);
                     again.args(["--nocapture"]).env(CASE, case).env_remove("RUST_BACKTRACE");
                     let output = again.output().unwrap();
                     assert_eq!(output.status.code(), Some(code), "{case}");
