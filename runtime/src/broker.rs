@@ -53,6 +53,15 @@ pub struct Delivery {
     pub at: Instant,
 }
 
+/// A point in what was published on one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Which connection.
+    pub(crate) connection: u64,
+    /// Messages published on it.
+    pub(crate) published: u64,
+}
+
 /// Names one delivery on one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DeliveryToken(pub u64);
@@ -106,6 +115,18 @@ pub trait Broker: Send {
     fn waker(&self) -> Waker;
     /// Connections made so far. When it grows, what was under way on the last one may be lost.
     fn connections(&self) -> u64;
+    /// Marks what was handed over last, for [`Broker::has_taken`].
+    fn mark(&self) -> Mark {
+        Mark {
+            connection: self.connections(),
+            published: 0,
+        }
+    }
+    /// False while what was handed over up to this mark is still on its way to the broker on a connection that lives: it is
+    /// not lost, and sending it again would only fill a slow link.
+    fn has_taken(&self, _mark: Mark) -> bool {
+        true
+    }
 }
 
 /// Why the broker did not do it.

@@ -121,6 +121,7 @@ pub fn head_config(device: &str) -> HeadConfig {
         exits: false,
         confirm: Confirm::Stage,
         warnings: Vec::new(),
+        in_flight: None,
     }
 }
 

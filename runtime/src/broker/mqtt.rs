@@ -23,7 +23,7 @@ use rumqttc::v5::mqttbytes::v5::{Publish, PublishProperties};
 pub use config::{BadUrl, BrokerUrl, Credentials, MqttConfig};
 pub use tls::TlsConfig;
 
-use super::{Broker, BrokerError, Delivery, DeliveryToken, Message, Waker};
+use super::{Broker, BrokerError, Delivery, DeliveryToken, Mark, Message, Waker};
 use shared::{Link, Shared, State};
 
 /// How long a subscription or an acknowledgement waits for the one outgoing slot.
@@ -89,13 +89,20 @@ impl MqttBroker {
         }
     }
 
-    /// Hands a request to the connection; false when its one outgoing slot was taken all of `wait`.
-    fn request(&self, wait: Duration, mut send: impl FnMut(&AsyncClient) -> bool) -> Result<bool, BrokerError> {
+    /// Hands a request, `publishes` or another, to the connection; false when its one outgoing slot was taken all of `wait`.
+    fn request(
+        &self,
+        wait: Duration,
+        publishes: bool,
+        mut send: impl FnMut(&AsyncClient) -> bool,
+    ) -> Result<bool, BrokerError> {
         let until = Instant::now() + wait;
         let mut state = self.shared.lock();
         loop {
             let client = self.client(&state)?;
             if send(client) {
+                // Under the lock: a new connection begins to count anew.
+                state.published += u64::from(publishes);
                 return Ok(true);
             }
             let left = until.saturating_duration_since(Instant::now());
@@ -108,7 +115,7 @@ impl MqttBroker {
 
     /// Hands over what must not be put off.
     fn request_now(&self, send: impl FnMut(&AsyncClient) -> bool) -> Result<(), BrokerError> {
-        if self.request(SLOT_WAIT, send)? {
+        if self.request(SLOT_WAIT, false, send)? {
             Ok(())
         } else {
             Err(unreachable(&self.address, format!("nothing sent for {SLOT_WAIT:?}")))
@@ -170,7 +177,7 @@ impl Broker for MqttBroker {
             }
         }
         let properties = properties(message);
-        self.request(wait, |client| {
+        self.request(wait, true, |client| {
             let (topic, payload) = (message.topic.clone(), message.payload.clone());
             let sent = match properties.clone() {
                 Some(given) => {
@@ -226,6 +233,19 @@ impl Broker for MqttBroker {
 
     fn connections(&self) -> u64 {
         self.shared.lock().connections
+    }
+
+    fn mark(&self) -> Mark {
+        let state = self.shared.lock();
+        Mark {
+            connection: state.connections,
+            published: state.published,
+        }
+    }
+
+    fn has_taken(&self, mark: Mark) -> bool {
+        let state = self.shared.lock();
+        state.connections != mark.connection || state.acknowledged >= mark.published
     }
 }
 

@@ -72,6 +72,9 @@ pub(crate) struct Run {
     /// Who gives the receipt that frees a frame: the last stage, or the reader (`kerf-stage results`) once it has it on disk
     #[arg(long, env = "KERF_CONFIRM", value_enum, default_value_t)]
     confirm: ConfirmBy,
+    /// Take the next input only while fewer than this many wait for their answers; 1 shows what one input takes by itself
+    #[arg(long, env = "KERF_IN_FLIGHT", value_name = "NUMBER")]
+    in_flight: Option<std::num::NonZeroUsize>,
     /// Do not wait for results, only for receipts; nothing is printed
     #[arg(long, env = "KERF_NO_RESULTS")]
     no_results: bool,
@@ -198,6 +201,7 @@ impl Stage {
             exits: self.step.may_answer_early(),
             confirm: args.confirm(),
             warnings: self.step.warnings().to_vec(),
+            in_flight: args.in_flight,
         };
         let mut broker = self.links.connect()?;
         head::subscribe(&mut broker, &config)?;

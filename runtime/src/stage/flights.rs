@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kerf_wire::{InferenceResult, Receipt};
 
+use crate::broker::Mark;
 use crate::broker::backoff::spread;
 
 /// Most frames out at once.
@@ -35,6 +36,8 @@ pub(super) struct Flight {
     pub(super) frame: Bytes,
     /// Times handed to the broker.
     pub(super) sends: u32,
+    /// What the broker has to acknowledge before it makes sense to send it again.
+    pub(super) mark: Option<Mark>,
     /// When it was handed over first and last.
     pub(super) first_sent: Option<Instant>,
     pub(super) sent: Option<Instant>,
@@ -81,6 +84,7 @@ impl Flights {
             Flight {
                 frame,
                 sends: 0,
+                mark: None,
                 first_sent: None,
                 sent: None,
                 envelope: None,
@@ -131,6 +135,12 @@ impl Flights {
             flight.due = due;
             self.by_due.insert((due, sequence));
         }
+    }
+
+    /// It is still on its way to the broker: it is not due before that has had time.
+    pub(super) fn put_off(&mut self, sequence: u64, now: Instant) {
+        let later = now + self.wait(now);
+        self.set_due(sequence, later);
     }
 
     /// The frame was handed over: it is due again when no receipt has come by then. True when it was a repeat.

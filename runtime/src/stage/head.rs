@@ -4,9 +4,11 @@
 //! One thread makes frames ([`make`]); the other ([`link`]) accepts, sends, and takes receipts, so that neither a slow
 //! disk nor a dead network stops the engine before the keep is full.
 
+mod gate;
 mod link;
 mod make;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use kerf_wire::{DeviceId, FrameId, InferenceResult};
@@ -38,6 +40,8 @@ pub struct HeadConfig {
     pub confirm: Confirm,
     /// Said in each such answer, e.g. that a backend stepped down.
     pub warnings: Vec<String>,
+    /// Takes the next input only while fewer than these wait for their answers; without it, as the keep and the window allow.
+    pub in_flight: Option<NonZeroUsize>,
 }
 
 /// An answered frame, as the head prints it: the result, and what only the head knows.
@@ -53,6 +57,10 @@ pub struct Answer {
     /// (receipt − send on the head's clock) − the time away; missing where it was sent more than once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer_ms: Option<f64>,
+    /// From taking the input, before it was read, to its answer, on this machine's clock; missing where the stage was
+    /// restarted since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_ms: Option<f64>,
     /// The result.
     #[serde(flatten)]
     pub result: InferenceResult,
@@ -112,6 +120,7 @@ pub fn run(
     answered: &mut (dyn FnMut(Answer) + Send),
 ) -> Summary {
     let (writer, reader) = handoff::handoff();
+    let gate = gate::Gate::new(config.in_flight);
     let waker = links.broker.waker();
     let (boot, first) = (links.keep.boot(), links.keep.next_sequence());
     let HeadLinks {
@@ -128,13 +137,13 @@ pub fn run(
         metrics,
     };
     std::thread::scope(|scope| {
-        let link = scope.spawn(|| link::Link::new(links, reader, config, answered).run());
+        let link = scope.spawn(|| link::Link::new(links, reader, config, &gate, answered).run());
         let id = |sequence| FrameId {
             device: config.device.clone(),
             boot,
             sequence,
         };
-        let failed = make::Maker::new(part, config, answerer.as_ref(), first).run(source, id, &writer, &waker);
+        let failed = make::Maker::new(part, config, answerer.as_ref(), &gate, first).run(source, id, &writer, &waker);
         drop(writer);
         waker.wake();
         let mut summary = link.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

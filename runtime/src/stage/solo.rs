@@ -59,6 +59,7 @@ pub fn run(
                     frame_bytes: 0,
                     sends: 0,
                     transfer_ms: None,
+                    total_ms: Some(begun.elapsed().as_secs_f64() * 1e3),
                     result,
                 });
             }

@@ -110,6 +110,7 @@ fn head_config() -> HeadConfig {
         exits: false,
         confirm: Confirm::Stage,
         warnings: Vec::new(),
+        in_flight: None,
     }
 }
 

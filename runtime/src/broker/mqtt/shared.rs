@@ -63,6 +63,10 @@ pub(super) struct State {
     pub(super) deliveries: VecDeque<Delivery>,
     /// The broker's packet limit, bytes.
     pub(super) packet_bytes_max: usize,
+    /// Messages handed over on this connection, and acknowledged by the broker, which does so in the same order (MQTT 5.0
+    /// section 4.6).
+    pub(super) published: u64,
+    pub(super) acknowledged: u64,
     /// When a publish was last denied.
     pub(super) denied_at: Option<Instant>,
     pub(super) closing: bool,
@@ -79,6 +83,8 @@ impl Default for State {
             subscribed: 0,
             deliveries: VecDeque::new(),
             packet_bytes_max: usize::MAX,
+            published: 0,
+            acknowledged: 0,
             denied_at: None,
             closing: false,
         }

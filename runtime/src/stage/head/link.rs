@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kerf_wire::FrameId;
 
+use super::gate::Gate;
 use super::make::Made;
 use super::{Answer, HeadConfig, Summary};
 use crate::alive::Alive;
@@ -19,12 +20,11 @@ use crate::stage::envelope::Envelopes;
 use crate::stage::flights::Flights;
 use crate::stage::handoff::Reader;
 use crate::stage::keep::Keep;
+use refused::Refused;
 
 mod own;
 mod receive;
 mod refused;
-
-use refused::Refused;
 
 /// How long one publish may wait for the outgoing slot before receipts are looked at again.
 const SLOT_WAIT: Duration = Duration::from_millis(20);
@@ -57,6 +57,7 @@ pub(super) struct Link<'a> {
     alive: Alive,
     reader: Reader<Made>,
     config: &'a HeadConfig,
+    gate: &'a Gate,
     answered: &'a mut (dyn FnMut(Answer) + Send),
     topic: String,
     receipt_topic: String,
@@ -65,11 +66,14 @@ pub(super) struct Link<'a> {
     group: Vec<Made>,
     /// The last frame taken from the keep into the window.
     pulled: Option<u64>,
-    labels: HashMap<u64, String>,
+    /// What each input was called and when it was taken.
+    labels: HashMap<u64, (String, Instant)>,
     /// Answers of our own that were told and are not freed.
     told: HashSet<u64>,
     connections: u64,
     boot: u64,
+    /// The first sequence of this run.
+    first: u64,
     summary: Summary,
     refused_at: Option<Instant>,
     said_at: Option<Instant>,
@@ -80,12 +84,14 @@ impl<'a> Link<'a> {
         links: Ends,
         reader: Reader<Made>,
         config: &'a HeadConfig,
+        gate: &'a Gate,
         answered: &'a mut (dyn FnMut(Answer) + Send),
     ) -> Self {
         let crossing = config.onward.crossing;
         Self {
             connections: links.broker.connections(),
             boot: links.keep.boot(),
+            first: links.keep.next_sequence(),
             broker: links.broker,
             keep: links.keep,
             envelopes: links.envelopes,
@@ -93,6 +99,7 @@ impl<'a> Link<'a> {
             alive: Alive::new(),
             reader,
             config,
+            gate,
             answered,
             topic: config.topics.frames(&config.device, &crossing.model, &crossing.cut),
             receipt_topic: config.topics.receipt(&config.device),
@@ -141,9 +148,9 @@ impl<'a> Link<'a> {
                 self.metrics.accepted.add(frames.len() as u64);
                 for made in std::mem::take(&mut self.group) {
                     if let Some(result) = made.answer {
-                        self.tell_own(made.sequence, Some(made.input), *result);
+                        self.tell_own(made.sequence, Some((made.input, made.begun)), *result);
                     } else if self.labels.len() < MAX_LABELS {
-                        self.labels.insert(made.sequence, made.input);
+                        self.labels.insert(made.sequence, (made.input, made.begun));
                     }
                 }
                 self.note_dropped(&dropped);
@@ -158,7 +165,7 @@ impl<'a> Link<'a> {
     fn note_dropped(&mut self, dropped: &[u64]) {
         for &sequence in dropped {
             self.flights.remove(sequence);
-            self.labels.remove(&sequence);
+            self.forget(sequence);
             self.told.remove(&sequence);
         }
         if !dropped.is_empty() {
@@ -209,6 +216,11 @@ impl<'a> Link<'a> {
                     wait.min(RETRY_WAIT)
                 };
             };
+            let mark = self.flights.flight_mut(sequence).and_then(|flight| flight.mark);
+            if mark.is_some_and(|mark| !self.broker.has_taken(mark)) {
+                self.flights.put_off(sequence, Instant::now());
+                continue;
+            }
             match self.send_one(sequence, &frame) {
                 Ok(true) => {}
                 Ok(false) => return Duration::ZERO,
@@ -243,6 +255,10 @@ impl<'a> Link<'a> {
         let sent = self.broker.publish(&message, SLOT_WAIT);
         if sent.map_err(|why| Refused::of_broker(&why))? {
             self.metrics.sent.add(1);
+            let mark = self.broker.mark();
+            if let Some(flight) = self.flights.flight_mut(sequence) {
+                flight.mark = Some(mark);
+            }
             if self.flights.sent(sequence, at) {
                 self.summary.resent += 1;
                 self.metrics.resent.add(1);
@@ -275,6 +291,15 @@ impl<'a> Link<'a> {
         if let Err(why) = self.keep.free(sequence) {
             self.say(|| format!("event=not_freed code={} why={:?}", why.exit() as u8, why.to_string()));
         }
+    }
+
+    /// What the input of a frame that is done with was called, and when it was taken; another may be taken in its place.
+    fn forget(&mut self, sequence: u64) -> Option<(String, Instant)> {
+        // Frames that an earlier run left in the keep never entered; answers of our own have left.
+        if sequence >= self.first && !self.told.contains(&sequence) {
+            self.gate.leave();
+        }
+        self.labels.remove(&sequence)
     }
 
     /// Warns, no more than once a minute.

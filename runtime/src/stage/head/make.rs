@@ -9,6 +9,7 @@ use kerf_wire::codec::Coder;
 use kerf_wire::{FrameBuilder, FrameId, Hop, InferenceResult, WireError};
 
 use super::HeadConfig;
+use super::gate::Gate;
 use crate::backend::RunError;
 use crate::broker::Waker;
 use crate::source::{Input, Source};
@@ -22,6 +23,8 @@ use crate::stage::{Answerer, Border, Crossing, Part, micros, unix_us};
 pub(super) struct Made {
     pub(super) sequence: u64,
     pub(super) input: String,
+    /// When the input was taken.
+    pub(super) begun: Instant,
     /// What is kept: the sealed frame, or the answer's JSON.
     pub(super) frame: Bytes,
     /// The answer, where an early exit gave it.
@@ -36,6 +39,7 @@ pub(super) struct Maker<'a> {
     onward: &'a Border,
     answerer: &'a dyn Answerer,
     warnings: &'a [String],
+    gate: &'a Gate,
     next: u64,
     builder: FrameBuilder,
     coder: Coder,
@@ -53,12 +57,19 @@ enum MakeError {
 }
 
 impl<'a> Maker<'a> {
-    pub(super) fn new(part: &'a mut dyn Part, config: &'a HeadConfig, answerer: &'a dyn Answerer, first: u64) -> Self {
+    pub(super) fn new(
+        part: &'a mut dyn Part,
+        config: &'a HeadConfig,
+        answerer: &'a dyn Answerer,
+        gate: &'a Gate,
+        first: u64,
+    ) -> Self {
         Self {
             part,
             onward: &config.onward,
             answerer,
             warnings: &config.warnings,
+            gate,
             next: first,
             builder: FrameBuilder::new(),
             coder: Coder::new(),
@@ -75,12 +86,14 @@ impl<'a> Maker<'a> {
     ) -> u64 {
         let mut failed = 0;
         loop {
+            self.gate.enter();
             let begun = Instant::now();
             let input = match source.next() {
                 Ok(Some(input)) => input,
                 Ok(None) => return failed,
                 Err(why) => {
                     log::error!("event=input_refused why={why:?}", why = why.to_string());
+                    self.gate.leave();
                     failed += 1;
                     continue;
                 }
@@ -91,6 +104,7 @@ impl<'a> Maker<'a> {
                     let made = Made {
                         sequence: self.next,
                         input: input.label,
+                        begun,
                         frame,
                         answer,
                     };
@@ -103,6 +117,7 @@ impl<'a> Maker<'a> {
                 Err(why) => {
                     let (input, why) = (input.label, why.to_string());
                     log::error!("event=input_failed input={input:?} why={why:?}");
+                    self.gate.leave();
                     failed += 1;
                 }
             }

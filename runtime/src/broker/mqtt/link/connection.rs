@@ -100,6 +100,7 @@ impl<'a> Connection<'a> {
             }
             Packet::Publish(publish) => self.delivered(publish),
             Packet::PubAck(answer) => {
+                self.shared.lock().acknowledged += 1;
                 if answer.reason == PubAckReason::NotAuthorized {
                     self.denied();
                 }
@@ -146,6 +147,8 @@ impl<'a> Connection<'a> {
                 client: self.client.clone(),
             };
             state.connections += 1;
+            state.published = u64::from(self.config.birth.is_some());
+            state.acknowledged = 0;
             state.woken = true;
         }
         log::info!("event=broker_up broker={}", self.config.url.address());

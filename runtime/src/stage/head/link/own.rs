@@ -4,6 +4,8 @@
 //! confirms, the reader's receipt. Must not know: engines, what an exit is.
 //! An answer is told at once, whatever the network does; whoever reads results on the broker gets it too, at least once.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use kerf_wire::{FrameId, InferenceResult, Outcome, Receipt};
 
@@ -35,12 +37,16 @@ impl Link<'_> {
     }
 
     /// Tells an answer of our own, once accepted.
-    pub(super) fn tell_own(&mut self, sequence: u64, input: Option<String>, result: InferenceResult) {
+    pub(super) fn tell_own(&mut self, sequence: u64, taken: Option<(String, Instant)>, result: InferenceResult) {
+        if taken.is_some() {
+            self.gate.leave();
+        }
         self.told.insert(sequence);
         self.summary.answered += 1;
         self.metrics.answered.add(1);
         (self.answered)(Answer {
-            input,
+            total_ms: taken.as_ref().map(|(_, begun)| begun.elapsed().as_secs_f64() * 1e3),
+            input: taken.map(|(label, _)| label),
             frame_bytes: 0,
             sends: 0,
             transfer_ms: None,

@@ -135,8 +135,10 @@ impl Link<'_> {
             };
             self.no_result(sequence, reason)
         });
+        let taken = self.forget(sequence);
         Answer {
-            input: self.labels.remove(&sequence),
+            total_ms: taken.as_ref().map(|(_, begun)| begun.elapsed().as_secs_f64() * 1e3),
+            input: taken.map(|(label, _)| label),
             frame_bytes: flight.frame.len(),
             sends: flight.sends,
             transfer_ms,
@@ -165,7 +167,8 @@ impl Link<'_> {
         self.metrics.refused.add(1);
         if let Some(flight) = self.flights.remove(sequence) {
             let answer = Answer {
-                input: self.labels.remove(&sequence),
+                input: self.forget(sequence).map(|(label, _)| label),
+                total_ms: None,
                 frame_bytes: flight.frame.len(),
                 sends: flight.sends,
                 transfer_ms: None,
