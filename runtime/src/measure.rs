@@ -13,6 +13,7 @@ use crate::limits::{MAX_BENCH_RUNS, MIN_MEASURED_RUNS};
 use crate::tensor::Tensor;
 
 mod inputs;
+pub mod link;
 mod machine;
 
 pub use inputs::random_inputs;
@@ -126,6 +127,8 @@ pub fn profile(tool: &str, machine: Machine, model: MeasuredModel, load: Duratio
         timed_run_ms: measured.timed_run_ms,
         memory_bytes: peak_resident_bytes(),
         energy: None,
+        input: None,
+        answer_bytes: None,
         codecs: std::collections::BTreeMap::new(),
     }
 }

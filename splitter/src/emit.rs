@@ -14,6 +14,7 @@ mod set;
 mod tensors;
 mod write;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,8 @@ pub struct BundleOptions {
     pub release: u64,
     /// Graph outputs at which a stage may answer by itself, with the rule where there is one.
     pub exits: Vec<(String, Option<ExitPolicy>)>,
+    /// How crossing values are encoded, cut by cut, by name; raw where it is not said.
+    pub codecs: Vec<BTreeMap<String, kerf_wire::manifest::Codec>>,
     /// What the planner said of this cut.
     pub plan: Option<serde_json::Value>,
 }

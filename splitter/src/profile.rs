@@ -1,11 +1,14 @@
 //! Profiles: what a model costs on a machine, measured here, and brought to the nodes of its graph.
 //!
-//! Owns: measuring whole models with the runtime's engines; which node a kernel belongs to, and what is left over.
+//! Owns: measuring whole models and codecs with the runtime's engines; which node a kernel belongs to, and what is left over.
 //! Must not know: plans, cuts. Start at [`profile_model`] and at [`attribute`].
 
 pub mod attribute;
+pub mod codecs;
 mod run;
 pub mod sweep;
+mod taps;
 
 pub use attribute::{Attribution, attribute};
+pub use codecs::{CodecJob, measure_codecs};
 pub use run::{Job, ProfileRunError, profile_model};

@@ -9,8 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
+mod codec;
+mod link;
 mod sample;
 
+pub use codec::{CodecCost, MAX_CODEC_VALUES, ValueCost};
+pub use link::{LINK_FORMAT, LinkPoint, LinkProfile, MAX_LINK_BYTES, MAX_LINK_POINTS, StoreCost};
 pub use sample::Sample;
 
 /// The profile format that this program writes and reads.
@@ -49,6 +53,12 @@ pub struct Profile {
     /// Energy a run, measured (RAPL, INA) or computed from watts given by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy: Option<Energy>,
+    /// What the inputs were that it was measured with; none where they were made up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<MeasuredInput>,
+    /// Length of a result of this model as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_bytes: Option<u64>,
     /// Codecs by name, measured on this machine.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub codecs: BTreeMap<String, CodecCost>,
@@ -113,16 +123,16 @@ pub struct Energy {
     pub source: String,
 }
 
-/// What encoding and decoding cost here.
+/// An input as it came, and what becomes of it before the model runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CodecCost {
-    /// Nanoseconds to encode one raw byte.
-    pub encode_ns_byte: f64,
-    /// Nanoseconds to decode to one raw byte.
-    pub decode_ns_byte: f64,
-    /// Encoded bytes ÷ raw bytes on this model's values.
-    pub ratio: f64,
+pub struct MeasuredInput {
+    /// Mean length of the files.
+    pub file_bytes: u64,
+    /// From file to tensor: decoding, resizing.
+    pub read_ms: Sample,
+    /// True for pictures: they can be sent as they came.
+    pub is_picture: bool,
 }
 
 /// Why a profile was refused.
@@ -160,6 +170,16 @@ pub enum ProfileError {
         /// How many.
         got: usize,
     },
+    /// Over another bound.
+    #[error("{what}: expected at most {most}, got {got}")]
+    OverLimit {
+        /// Of what.
+        what: &'static str,
+        /// The bound.
+        most: usize,
+        /// What came.
+        got: usize,
+    },
 }
 
 impl Profile {
@@ -171,13 +191,7 @@ impl Profile {
         if bytes.len() > MAX_PROFILE_BYTES {
             return Err(ProfileError::TooLong { got: bytes.len() });
         }
-        let probe: Probe = serde_json::from_slice(bytes).map_err(ProfileError::Json)?;
-        if probe.format != FORMAT {
-            return Err(ProfileError::Format {
-                got: probe.format,
-                tool: probe.tool,
-            });
-        }
+        probe(bytes, FORMAT)?;
         let profile: Self = serde_json::from_slice(bytes).map_err(ProfileError::Json)?;
         profile.check()?;
         Ok(profile)
@@ -224,9 +238,10 @@ impl Profile {
             number("idle_watts", energy.idle_watts)?;
         }
         for (name, codec) in &self.codecs {
-            number(name, codec.encode_ns_byte)?;
-            number(name, codec.decode_ns_byte)?;
-            number(name, codec.ratio)?;
+            codec.check(name)?;
+        }
+        if let Some(input) = &self.input {
+            input.read_ms.check("read_ms")?;
         }
         Ok(())
     }
@@ -239,6 +254,17 @@ pub(crate) fn number(field: &str, got: f64) -> Result<(), ProfileError> {
     Err(ProfileError::Number {
         field: field.to_owned(),
         got,
+    })
+}
+
+fn probe(bytes: &[u8], expected: u32) -> Result<(), ProfileError> {
+    let probe: Probe = serde_json::from_slice(bytes).map_err(ProfileError::Json)?;
+    if probe.format == expected {
+        return Ok(());
+    }
+    Err(ProfileError::Format {
+        got: probe.format,
+        tool: probe.tool,
     })
 }
 
@@ -285,6 +311,8 @@ mod tests {
             timed_run_ms: None,
             memory_bytes: None,
             energy: None,
+            input: None,
+            answer_bytes: None,
             codecs: BTreeMap::new(),
         }
     }

@@ -171,7 +171,11 @@ impl Samples {
         &self.paths
     }
 
-    fn read(&self, path: &Path) -> Result<Input, Failure> {
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub fn read(&self, path: &Path) -> Result<Input, Failure> {
         let Some(preprocessor) = self.pictures.as_ref().filter(|_| is_picture(path)) else {
             return Ok(self.reader.read(path)?);
         };

@@ -1,21 +1,22 @@
 //! `kerf plan`: the best cut for a device, a link and a cloud, or that none pays.
 
 pub(crate) mod carry_out;
+mod codecs;
+mod inputs;
 mod show;
 
 use std::path::PathBuf;
 
 use kerf_wire::Profile;
 
-use super::profile::read_profile;
 use super::{find_values, parse_symbol, print, read_graph, write_whole};
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::graph::{Graph, ValueId};
-use crate::plan::case::{Link, Tier};
+use crate::plan::case::Tier;
 use crate::plan::choose::Constraints;
 use crate::plan::document::PlannedModel;
 use crate::plan::network::PlanError;
-use crate::plan::of_graph::{Codec, Machine, Photo, Pins, case_of};
+use crate::plan::of_graph::{Machine, Pins, case_of};
 use crate::plan::{Goal, Question, plan};
 use crate::profile::attribute;
 
@@ -48,11 +49,14 @@ pub struct Args {
     /// Without a profile of the cloud: it is this many times as fast as the device.
     #[arg(long, value_name = "FACTOR")]
     pub cloud_speed: Option<f64>,
+    /// A link as `kerf profile --link` measured it; repeated where there are several, the device's first.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["uplink_kbit_s", "rtt_ms", "frame_ms"])]
+    pub link: Vec<PathBuf>,
     /// Speed of the link upwards; repeated where there are several links, the device's first.
-    #[arg(long, required = true, value_name = "KBIT/S")]
+    #[arg(long, required_unless_present = "link", value_name = "KBIT/S")]
     pub uplink_kbit_s: Vec<f64>,
     /// Time there and back; repeated as the speed.
-    #[arg(long, required = true, value_name = "MS")]
+    #[arg(long, required_unless_present = "link", value_name = "MS")]
     pub rtt_ms: Vec<f64>,
     /// How uncertain the link's speed is, as a fraction.
     #[arg(long, default_value_t = 0.0, value_name = "FRACTION")]
@@ -108,6 +112,9 @@ pub struct Args {
     /// Price of a million requests.
     #[arg(long, default_value_t = 0.0, value_name = "MONEY")]
     pub price_million_frames: f64,
+    /// Which codecs are taken.
+    #[command(flatten)]
+    pub codecs: codecs::CodecArgs,
     /// Count with this number for a symbolic dimension, e.g. --dim N=8.
     #[arg(long = "dim", value_name = "NAME=NUMBER", value_parser = parse_symbol)]
     pub dims: Vec<(String, u64)>,
@@ -138,9 +145,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let (model, graph) = read_graph(&args.model, &args.dims.iter().cloned().collect())?;
     let digest = model.digest().or_exit(Exit::ModelRefused)?;
     let mut notes = Vec::new();
-    let machines = machines(args, &graph, digest, &mut notes)?;
-    let links = links(args, machines.len())?;
-    let photo = photo(args, machines.len())?;
+    let profiles = inputs::profiles(args)?;
+    let machines = machines(args, &graph, digest, &profiles, &mut notes)?;
+    let links = inputs::links(args, &profiles, machines.len(), &mut notes)?;
+    let photo = inputs::photo(args, &profiles, machines.len())?;
     let case = case_of(&graph, &machines, &links, photo.as_ref(), &pins(args, &graph)?)?;
     let question = Question {
         goal: args.goal,
@@ -156,7 +164,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }),
         notes,
     };
-    let plan = plan(&case, &question)?;
+    let mut plan = plan(&case, &question)?;
+    codecs::tables(&mut plan, &profiles);
     let text = plan.to_json().or_exit(Exit::Bug)?;
     if let Some(path) = &args.output {
         write_whole(path, text.as_bytes())?;
@@ -168,22 +177,20 @@ fn machines(
     args: &Args,
     graph: &Graph,
     model: kerf_wire::Digest,
+    profiles: &[Profile],
     notes: &mut Vec<String>,
 ) -> Result<Vec<Machine>, Failure> {
-    let edge = read_profile(&args.edge)?;
-    let mut profiles = vec![edge];
-    for path in args.via.iter().chain(&args.cloud) {
-        profiles.push(read_profile(path)?);
-    }
     let mut machines = Vec::new();
-    for profile in &profiles {
+    for profile in profiles {
         if profile.model.sha256 != model {
             notes.push(format!(
                 "the profile of {} is of another model ({}): its figures are taken by name",
                 profile.machine.name, profile.model.name
             ));
         }
-        machines.push(machine(graph, profile, notes));
+        let mut machine = machine(graph, profile, notes);
+        machine.codecs = args.codecs.of(profile);
+        machines.push(machine);
     }
     if let Some(factor) = args.cloud_speed {
         let cloud = faster(&machines[0], factor).ok_or_else(|| Failure::usage("--cloud-speed must be above 0"))?;
@@ -219,16 +226,7 @@ pub(crate) fn machine(graph: &Graph, profile: &Profile, notes: &mut Vec<String>)
         tier,
         ms: attribution.ms,
         noise_ms: attribution.noise_ms,
-        codecs: profile
-            .codecs
-            .iter()
-            .map(|(name, cost)| Codec {
-                name: name.clone(),
-                encode_ns_byte: cost.encode_ns_byte,
-                decode_ns_byte: cost.decode_ns_byte,
-                ratio: cost.ratio,
-            })
-            .collect(),
+        codecs: Vec::new(),
     }
 }
 
@@ -243,48 +241,8 @@ pub(crate) fn faster(machine: &Machine, factor: f64) -> Option<Machine> {
         },
         ms: scaled(&machine.ms),
         noise_ms: scaled(&machine.noise_ms),
-        codecs: machine.codecs.clone(),
+        codecs: machine.codecs.iter().map(|codec| codec.faster(factor)).collect(),
     })
-}
-
-fn links(args: &Args, machines: usize) -> Result<Vec<Link>, Failure> {
-    let wanted = machines - 1;
-    if args.uplink_kbit_s.len() != wanted || args.rtt_ms.len() != wanted {
-        return Err(Failure::usage(format!(
-            "{machines} machines have {wanted} links: expected as many --uplink-kbit-s and --rtt-ms, got {} and {}",
-            args.uplink_kbit_s.len(),
-            args.rtt_ms.len()
-        )));
-    }
-    let positive = |n: &f64| n.is_finite() && *n > 0.0;
-    if !args.uplink_kbit_s.iter().all(positive) || !args.rtt_ms.iter().all(|rtt| rtt.is_finite() && *rtt >= 0.0) {
-        return Err(Failure::usage("--uplink-kbit-s must be above 0, --rtt-ms not below"));
-    }
-    let link = |(kbit_s, rtt_ms): (&f64, &f64)| Link {
-        frame_ms: args.frame_ms,
-        noise: args.uplink_noise,
-        send_watts: args.send_watts,
-        price_gb: args.price_gb,
-        price_frame: args.price_million_frames * 1e-6,
-        ..Link::new(*kbit_s, *rtt_ms)
-    };
-    Ok(args.uplink_kbit_s.iter().zip(&args.rtt_ms).map(link).collect())
-}
-
-fn photo(args: &Args, machines: usize) -> Result<Option<Photo>, Failure> {
-    let Some(bytes) = args.photo_bytes else {
-        return Ok(None);
-    };
-    let read_ms = match args.read_ms.len() {
-        0 => vec![0.0; machines],
-        n if n == machines => args.read_ms.clone(),
-        n => {
-            return Err(Failure::usage(format!(
-                "--read-ms has {n} figures for {machines} machines"
-            )));
-        }
-    };
-    Ok(Some(Photo { bytes, read_ms }))
 }
 
 fn pins(args: &Args, graph: &Graph) -> Result<Pins, Failure> {

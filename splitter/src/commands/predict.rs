@@ -132,6 +132,8 @@ fn profile(
         timed_run_ms: None,
         memory_bytes: None,
         energy: None,
+        input: None,
+        answer_bytes: None,
         codecs: BTreeMap::new(),
     })
 }

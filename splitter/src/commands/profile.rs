@@ -1,5 +1,7 @@
 //! `kerf profile`: what a model costs on this machine.
 
+mod inputs;
+mod link;
 mod sweep;
 
 use std::path::{Path, PathBuf};
@@ -21,12 +23,15 @@ use crate::profile::{Attribution, Job, ProfileRunError, attribute, profile_model
 #[command(
     after_help = "Examples:\n  kerf profile model.onnx -o desk.json\n  kerf profile model.onnx --layers\n  \
     kerf profile model.onnx --sweep --rep 5 --uplink-kbit-s 8000 -o sweep.json --csv time_table.csv\n  \
-    kerf profile model.onnx --backend onnxruntime --threads 4 --runs 200 -o cloud.json\n\n\
+    kerf profile model.onnx --backend onnxruntime --threads 4 --runs 200 -o cloud.json\n  \
+    kerf profile model.onnx --data photos --mean 127 --scale 128 -o desk.json        codecs on real data\n  \
+    kerf profile --link mqtt://broker:1883 -o link.json                              a link: kerf plan --link link.json\n\n\
     On a board: kerf-stage bench --model model.onnx --out board.json. Then: kerf plan model.onnx --edge board.json --cloud cloud.json …"
 )]
 pub struct Args {
-    /// The ONNX model.
-    pub model: PathBuf,
+    /// The ONNX model; not needed with --link.
+    #[arg(required_unless_present = "link")]
+    pub model: Option<PathBuf>,
     /// Where the profile is written.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -57,6 +62,12 @@ pub struct Args {
     /// Watts while computing and while waiting, where they cannot be measured, e.g. 5.1,1.9.
     #[arg(long, value_name = "ACTIVE,IDLE", value_parser = parse_watts)]
     pub watts: Option<(f64, f64)>,
+    /// Which codecs are measured, and on what.
+    #[command(flatten)]
+    pub codecs: inputs::CodecArgs,
+    /// A link instead of a model.
+    #[command(flatten)]
+    pub link: link::LinkArgs,
     /// Every split for real.
     #[command(flatten)]
     pub sweep: sweep::SweepArgs,
@@ -79,14 +90,20 @@ impl From<ProfileRunError> for Failure {
 /// # Errors
 /// When the model is refused, or does not run.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    if args.sweep.sweep {
-        return sweep::run(&args.model, &args.backend, args.output.as_deref(), &args.sweep);
+    if args.link.link.is_some() {
+        return link::run(&args.link, args.output.as_deref());
     }
-    let (_, graph) = read_graph(&args.model, &crate::graph::shapes::Symbols::default())?;
+    let Some(model) = &args.model else {
+        return Err(Failure::usage("a model is needed"));
+    };
+    if args.sweep.sweep {
+        return sweep::run(model, &args.backend, args.output.as_deref(), &args.sweep);
+    }
+    let (_, graph) = read_graph(model, &crate::graph::shapes::Symbols::default())?;
     let most =
         Duration::try_from_secs_f64(args.most).map_err(|why| Failure::usage(format!("--most {}: {why}", args.most)))?;
     let job = Job {
-        model: &args.model,
+        model,
         backend: &args.backend,
         options: LoadOptions {
             threads: args.threads,
@@ -100,7 +117,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         machine: args.machine.clone().unwrap_or_else(host_name),
         watts: args.watts,
     };
-    let profile = profile_with_bar(&job)?;
+    let mut profile = profile_with_bar(&job)?;
+    inputs::enter(&mut profile, model, &graph, &args.backend, &args.codecs)?;
     let attribution = attribute(&graph, &profile);
     let text = profile.to_json().or_exit(Exit::Bug)?;
     if let Some(path) = &args.output {
@@ -202,6 +220,7 @@ fn summary(profile: &Profile, attribution: &Attribution) -> String {
         ),
         kernels_line(profile, attribution),
     ];
+    lines.extend(codecs_line(profile));
     if let Some(bytes) = profile.memory_bytes {
         lines.push(format!("peak memory {}", super::table::bytes(bytes)));
     }
@@ -232,4 +251,23 @@ fn kernels_line(profile: &Profile, attribution: &Attribution) -> String {
         ms(attribution.by_position_ms),
         ms(attribution.residual_ms),
     )
+}
+
+fn codecs_line(profile: &Profile) -> Option<String> {
+    let each = profile.codecs.iter().map(|(name, cost)| {
+        let mb_s = |ns_byte: f64| 1e3 / ns_byte.max(1e-6);
+        format!(
+            "{name} {:.2} of raw ({:.0}, {:.0})",
+            cost.ratio,
+            mb_s(cost.encode_ns_byte),
+            mb_s(cost.decode_ns_byte)
+        )
+    });
+    let each: Vec<String> = each.collect();
+    let on = if profile.input.is_some() {
+        ""
+    } else {
+        " on made-up inputs"
+    };
+    (!each.is_empty()).then(|| format!("codecs{on}, (encode, decode MB/s of raw): {}", each.join("; ")))
 }

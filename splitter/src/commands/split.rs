@@ -110,6 +110,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let mut options = options(args, &graph)?;
     options.exits = args.exits.iter().map(|e| (e.clone(), args.exit_policy)).collect();
+    options.codecs = planned.as_ref().map(super::plan::carry_out::codecs).unwrap_or_default();
     options.plan = planned
         .as_ref()
         .map(serde_json::to_value)

@@ -29,10 +29,17 @@ pub(super) fn of(
         artifacts: files.into_iter().map(artifact).collect(),
         backends: Vec::new(),
     });
-    let cuts = partition.cuts.iter().map(|cut| manifest::Cut {
-        id: cut.id(graph).to_string(),
-        values: names(cut.crossing()),
-        codecs: BTreeMap::new(),
+    let cuts = partition.cuts.iter().enumerate().map(|(index, cut)| {
+        let values = names(cut.crossing());
+        let codecs = options.codecs.get(index).into_iter().flatten();
+        manifest::Cut {
+            id: cut.id(graph).to_string(),
+            codecs: codecs
+                .filter(|(name, _)| values.contains(name))
+                .map(|(name, codec)| (name.clone(), codec.clone()))
+                .collect(),
+            values,
+        }
     });
     let manifest = Manifest {
         format: FORMAT,

@@ -56,6 +56,20 @@ pub struct Link {
     pub price_gb: f64,
     /// Money a frame.
     pub price_frame: f64,
+    /// Where large values go, where they do not go over the broker.
+    pub store: Option<Store>,
+}
+
+/// An object store beside a link.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Store {
+    /// Values of more bytes than this go there. Frames do; a frame of several values that only together are larger is counted as
+    /// if each went over the broker.
+    pub above_bytes: u64,
+    /// To put an object and to fetch it again, milliseconds beyond its bytes.
+    pub fixed_ms: f64,
+    /// To put and fetch, nanoseconds a byte.
+    pub ns_byte: f64,
 }
 
 /// One node.
@@ -143,11 +157,15 @@ impl Link {
             send_watts: 0.0,
             price_gb: 0.0,
             price_frame: 0.0,
+            store: None,
         }
     }
 
     /// How long these bytes occupy it, milliseconds. A kilobit is 1000 bits, so kilobits a second are bits a millisecond.
     pub fn transfer_ms(&self, bytes: u64) -> f64 {
+        if let Some(store) = self.store.filter(|store| bytes > store.above_bytes) {
+            return store.fixed_ms + bytes as f64 * store.ns_byte * 1e-6;
+        }
         bytes as f64 * 8.0 / self.uplink_kbit_s
     }
 }

@@ -123,6 +123,9 @@ pub struct PlannedCut {
     /// Their codecs by name; raw where not named.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub codecs: BTreeMap<String, String>,
+    /// What codecs need that are fitted to a value, by the value's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tables: BTreeMap<String, serde_json::Value>,
     /// Encoded bytes a frame.
     pub payload_bytes: u64,
 }

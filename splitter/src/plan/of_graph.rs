@@ -3,12 +3,15 @@
 //! Nodes that depend on no input are copied to whoever needs them and cost nothing; nodes that lead to no output do
 //! not run. Neither is part of the case.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::baseline::PHOTO;
 use super::case::{Case, Encoding, Link, NodeCost, Tier, ValueCost};
 use super::network::PlanError;
 use crate::graph::{Graph, NodeId, ValueId};
+
+/// The codec of tensors as they are.
+const RAW: &str = "raw";
 
 /// One machine and what the graph's nodes cost on it.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +37,40 @@ pub struct Codec {
     pub decode_ns_byte: f64,
     /// Encoded bytes ÷ raw bytes.
     pub ratio: f64,
+    /// True where it works on the values below only.
+    pub is_fitted: bool,
+    /// Values that it was measured on.
+    pub values: BTreeMap<String, CodecValue>,
+}
+
+/// What a codec costs on one value of one machine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CodecValue {
+    /// Encoded length.
+    pub bytes: u64,
+    /// Milliseconds to encode it.
+    pub encode_ms: f64,
+    /// Milliseconds to decode it.
+    pub decode_ms: f64,
+}
+
+impl Codec {
+    /// What it costs on a value of so many raw bytes; none where it cannot be used.
+    fn on(&self, value: &str, bytes: u64) -> Option<CodecValue> {
+        let ms = |ns_byte: f64| bytes as f64 * ns_byte * 1e-6;
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "`as` saturates; a ratio is positive"
+        )]
+        let otherwise = || CodecValue {
+            bytes: (bytes as f64 * self.ratio).ceil() as u64,
+            encode_ms: ms(self.encode_ns_byte),
+            decode_ms: ms(self.decode_ns_byte),
+        };
+        let measured = self.values.get(value).copied();
+        measured.or_else(|| (!self.is_fitted).then(otherwise))
+    }
 }
 
 /// The photo that becomes the model's input.
@@ -189,6 +226,7 @@ impl<'a> Build<'a> {
                 continue;
             }
             let bytes = value.bytes();
+            let is_float = value.dtype() == Some(kerf_wire::DType::F32);
             self.moved[id.index()] = Some(self.values.len());
             self.values.push(ValueCost {
                 name: value.name.clone(),
@@ -196,39 +234,31 @@ impl<'a> Build<'a> {
                 readers,
                 output: value.is_output,
                 may_cross: bytes.is_some() && value.dtype().is_some(),
-                encodings: self.encodings(
-                    bytes.unwrap_or(0),
-                    value.dtype().is_some_and(kerf_wire::DType::is_float),
-                ),
+                encodings: self.encodings(&value.name, bytes.unwrap_or(0), is_float),
             });
         }
     }
 
-    /// Raw, and for floats every codec that all machines were measured with.
-    fn encodings(&self, bytes: u64, is_float: bool) -> Vec<Encoding> {
-        let mut encodings = vec![Encoding::raw(bytes, self.tiers())];
-        let Some(first) = self.machines.first().filter(|_| is_float) else {
-            return encodings;
+    /// Raw, and every codec that all machines were measured with; those that lose precision are for floats of 32 bits.
+    fn encodings(&self, name: &str, bytes: u64, is_float: bool) -> Vec<Encoding> {
+        let Some(first) = self.machines.first() else {
+            return vec![Encoding::raw(bytes, self.tiers())];
         };
-        for codec in &first.codecs {
-            let same = |machine: &'a Machine| machine.codecs.iter().find(|c| c.name == codec.name);
-            let Some(all) = self.machines.iter().map(same).collect::<Option<Vec<&Codec>>>() else {
-                continue;
-            };
-            let ms = |ns_byte: f64| bytes as f64 * ns_byte * 1e-6;
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "`as` saturates; a ratio is positive"
-            )]
-            let encoded = (bytes as f64 * codec.ratio).ceil() as u64;
-            encodings.push(Encoding {
+        let of = |codec: &Codec| -> Option<Encoding> {
+            let on = |machine: &Machine| machine.codecs.iter().find(|c| c.name == codec.name)?.on(name, bytes);
+            let all: Vec<CodecValue> = self.machines.iter().map(on).collect::<Option<_>>()?;
+            Some(Encoding {
                 codec: codec.name.clone(),
-                bytes: encoded,
-                encode_ms: all.iter().map(|c| ms(c.encode_ns_byte)).collect(),
-                decode_ms: all.iter().map(|c| ms(c.decode_ns_byte)).collect(),
-            });
-        }
+                bytes: all.first()?.bytes,
+                encode_ms: all.iter().map(|cost| cost.encode_ms).collect(),
+                decode_ms: all.iter().map(|cost| cost.decode_ms).collect(),
+            })
+        };
+        let is_raw = |codec: &&Codec| codec.name == RAW;
+        let raw = first.codecs.iter().find(is_raw).and_then(of);
+        let mut encodings = vec![raw.unwrap_or_else(|| Encoding::raw(bytes, self.tiers()))];
+        let fits = |codec: &&Codec| codec.name != RAW && (is_float || codec.name.starts_with("raw+"));
+        encodings.extend(first.codecs.iter().filter(fits).filter_map(of));
         encodings
     }
 

@@ -184,6 +184,7 @@ fn planned_cut(case: &Case, choice: &Choice, link: usize, values: &[usize]) -> P
     PlannedCut {
         values: values.iter().map(|&value| case.values[value].name.clone()).collect(),
         codecs,
+        tables: BTreeMap::new(),
         payload_bytes: values.iter().map(|&value| encoding(value).bytes).sum(),
     }
 }

@@ -1,6 +1,9 @@
 //! What a plan means for `kerf split`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use kerf_wire::manifest;
 
 use super::super::find_values;
 use crate::cut::{Cut, Cutter};
@@ -8,7 +11,7 @@ use crate::exit::{Exit, Failure, OrExit as _};
 use crate::graph::Graph;
 use crate::onnx::Model;
 use crate::plan::Plan;
-use crate::plan::document::{MAX_PLAN_BYTES, Placement};
+use crate::plan::document::{MAX_PLAN_BYTES, Placement, PlannedCut};
 
 /// Reads a plan.
 ///
@@ -35,6 +38,21 @@ pub(crate) fn read(path: &Path) -> Result<Plan, Failure> {
     // Candidates are for reports; a board's manifest needs the ranges only.
     plan.candidates.clear();
     Ok(plan)
+}
+
+/// How a plan encodes what crosses, cut by cut.
+pub(crate) fn codecs(plan: &Plan) -> Vec<BTreeMap<String, manifest::Codec>> {
+    let of = |planned: &PlannedCut| {
+        let entry = |(value, name): (&String, &String)| {
+            let codec = manifest::Codec {
+                name: name.clone(),
+                table: planned.tables.get(value).cloned(),
+            };
+            (value.clone(), codec)
+        };
+        planned.codecs.iter().map(entry).collect()
+    };
+    plan.cuts.iter().map(of).collect()
 }
 
 /// The cuts of a plan for this model; none where one machine runs all of it.

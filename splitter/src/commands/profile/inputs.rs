@@ -1,0 +1,135 @@
+//! What a profile needs inputs for: reading them, the length of an answer, and codecs on what flows inside the model.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use kerf_runtime::backend::LoadOptions;
+use kerf_runtime::bundle::open_model;
+use kerf_runtime::measure;
+use kerf_runtime::result::Answer;
+use kerf_runtime::source::Input;
+use kerf_runtime::stage::Answerer as _;
+use kerf_runtime::step::Step;
+use kerf_wire::profile::{MeasuredInput, Sample};
+use kerf_wire::{CodecId, InferenceResult, Profile};
+
+use super::super::ImageArgs;
+use super::super::data::{DataArgs, Samples, is_picture};
+use crate::exit::{Exit, Failure, OrExit as _};
+use crate::graph::Graph;
+use crate::profile::{CodecJob, measure_codecs};
+
+/// Files that are read at most.
+const MOST_FILES: usize = 8;
+/// Times that reading is timed at least.
+const LEAST_READS: usize = 10;
+
+/// Codecs and the data that they are measured on.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Codecs")]
+pub struct CodecArgs {
+    /// Measure these codecs on every value that could cross; repeated.
+    #[arg(long = "codec", value_name = "NAME", default_values = ["raw", "raw+lz4", "f16", "f16+rans", "int8", "int8+rans"])]
+    pub codecs: Vec<CodecId>,
+    /// Measure no codecs.
+    #[arg(long)]
+    pub no_codecs: bool,
+    /// Spend no more than this on codecs.
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
+    pub codec_most: f64,
+    /// Inputs; made up without them, and then no codec's ratio is that of real data.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// How an image becomes the model's input.
+    #[command(flatten)]
+    pub image: ImageArgs,
+}
+
+/// Enters what inputs show into a profile.
+pub(super) fn enter(
+    profile: &mut Profile,
+    model: &Path,
+    graph: &Graph,
+    backend: &str,
+    args: &CodecArgs,
+) -> Result<(), Failure> {
+    let artifact = open_model(model)?;
+    let mut step = Step::of_model(&artifact, &[backend.to_owned()], &LoadOptions::default())?;
+    let inputs = match args.data.samples(model, &args.image)? {
+        Some(samples) => {
+            let (inputs, measured) = read(&samples)?;
+            profile.input = Some(measured);
+            inputs
+        }
+        None => vec![made_up(&step)?],
+    };
+    let Some(first) = inputs.first() else {
+        return Err(Failure::usage("--data has no file"));
+    };
+    profile.answer_bytes = Some(answer_bytes(profile, &mut step, first)?);
+    drop(step);
+    if args.no_codecs {
+        return Ok(());
+    }
+    let most = Duration::try_from_secs_f64(args.codec_most)
+        .map_err(|why| Failure::usage(format!("--codec-most {}: {why}", args.codec_most)))?;
+    let job = CodecJob {
+        model,
+        graph,
+        backend,
+        codecs: &args.codecs,
+        inputs: &inputs,
+        most,
+    };
+    profile.codecs = measure_codecs(&job).or_exit(Exit::RunFailed)?;
+    Ok(())
+}
+
+fn made_up(step: &Step) -> Result<Input, Failure> {
+    let tensors = measure::random_inputs(step.inputs(), 1).or_exit(Exit::ModelRefused)?;
+    Ok(Input {
+        label: "seed 1".into(),
+        tensors: step
+            .inputs()
+            .iter()
+            .map(|spec| spec.name.to_string())
+            .zip(tensors)
+            .collect(),
+    })
+}
+
+fn read(samples: &Samples) -> Result<(Vec<Input>, MeasuredInput), Failure> {
+    let paths: Vec<_> = samples.paths().iter().take(MOST_FILES).collect();
+    let (mut inputs, mut times, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for path in paths.iter().cycle().take(LEAST_READS.max(paths.len())) {
+        let start = Instant::now();
+        let input = samples.read(path)?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+        if inputs.len() < paths.len() {
+            bytes += path.metadata().map_or(0, |m| m.len());
+            inputs.push(input);
+        }
+    }
+    let measured = MeasuredInput {
+        file_bytes: bytes / (inputs.len() as u64).max(1),
+        read_ms: Sample::of(&times),
+        is_picture: paths.iter().all(|path| is_picture(path)),
+    };
+    Ok((inputs, measured))
+}
+
+fn answer_bytes(profile: &Profile, step: &mut Step, input: &Input) -> Result<u64, Failure> {
+    let leaving = step.run(input)?;
+    let (top, outputs) = Answer::new(Vec::new()).answer(&leaving.values);
+    let result = InferenceResult {
+        frame: "device/0000000000000000/0".into(),
+        model: profile.model.sha256,
+        top,
+        outputs,
+        exit: None,
+        hops: Vec::new(),
+        warnings: Vec::new(),
+        error: None,
+    };
+    Ok(serde_json::to_vec(&result).or_exit(Exit::Bug)?.len() as u64)
+}
