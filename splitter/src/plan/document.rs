@@ -70,6 +70,9 @@ pub struct Candidate {
     pub placement: Placement,
     /// What crosses.
     pub values: Vec<String>,
+    /// Their codecs by name; raw where not named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub codecs: BTreeMap<String, String>,
     /// On the device, encoding included.
     pub device_ms: f64,
     /// In the cloud, decoding included.

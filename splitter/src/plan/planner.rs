@@ -220,16 +220,15 @@ fn candidates(case: &Case, network: &Network, compared: &[Compared], taken: &Cho
         .chain(elsewhere)
     {
         let outcome = Outcome::of(case, network, &choice);
-        let values: Vec<String> = cuts(case, network, &choice)
-            .into_iter()
-            .flat_map(|cut| cut.values)
-            .collect();
+        let crossing = cuts(case, network, &choice);
+        let values: Vec<String> = crossing.iter().flat_map(|cut| cut.values.iter().cloned()).collect();
         if candidates.iter().any(|c| c.values == values) {
             continue;
         }
         candidates.push(Candidate {
             placement: placement(case, network, &choice),
             values,
+            codecs: crossing.into_iter().flat_map(|cut| cut.codecs).collect(),
             device_ms: outcome.stage_ms[0],
             cloud_ms: outcome.stage_ms[1],
             payload_bytes: outcome.payload_bytes,

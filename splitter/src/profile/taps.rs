@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use prost::Message as _;
 
 use crate::graph::{Graph, Kind, ValueId};
-use crate::onnx::proto::{ModelProto, TypeProto, ValueInfoProto, type_proto};
+use crate::onnx::proto::tensor_shape_proto::{Dimension, dimension};
+use crate::onnx::proto::{ModelProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto};
+use kerf_wire::manifest::Axis;
 
 /// The model with these values as further outputs, as a file's bytes. Those that the file does not name at its top level (bodies
 /// of functions) are left out.
@@ -28,7 +30,7 @@ pub(super) fn tapped(model: &ModelProto, graph: &Graph, values: &[ValueId]) -> V
                         Kind::Tensor(element) => Some(element.to_onnx()),
                         Kind::Other(_) | Kind::Unknown => None,
                     },
-                    shape: None,
+                    shape: value.shape.as_deref().map(declared),
                 })),
                 ..TypeProto::default()
             }),
@@ -36,4 +38,18 @@ pub(super) fn tapped(model: &ModelProto, graph: &Graph, values: &[ValueId]) -> V
         }));
     }
     model.encode_to_vec()
+}
+
+/// Engines want at least the number of dimensions.
+fn declared(shape: &[Axis]) -> TensorShapeProto {
+    let dim = |axis: &Axis| Dimension {
+        value: Some(match axis {
+            Axis::Fixed(length) => dimension::Value::DimValue(i64::from(*length)),
+            Axis::Symbol(name) => dimension::Value::DimParam(name.clone()),
+        }),
+        ..Dimension::default()
+    };
+    TensorShapeProto {
+        dim: shape.iter().map(dim).collect(),
+    }
 }
