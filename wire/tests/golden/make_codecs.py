@@ -66,6 +66,13 @@ def lz4_literals(data):
     return bytes(out) + bytes([n]) + data
 
 
+def zstd_stored(data):
+    """A Zstandard frame (RFC 8878, section 3.1.1) of one stored block, its content's length in the header, no checksum."""
+    n = len(data)
+    length = bytes([0x20, n]) if n < 256 else bytes([0x60]) + le("H", n - 256)
+    return le("I", 0xFD2FB528) + length + le("I", n << 3 | 1)[:3] + data
+
+
 def bitmap(codes, width):
     elements = [codes[i : i + width] for i in range(0, len(codes), width)]
     bits = bytearray((len(elements) + 7) // 8)
@@ -79,6 +86,7 @@ PACKERS = {
     1: bitmap,
     2: lambda codes, width: lz4_literals(b"".join(shuffled(codes, width))),
     3: lambda codes, width: b"".join(plane(p) for p in shuffled(codes, width)),
+    4: lambda codes, width: zstd_stored(b"".join(shuffled(codes, width))),
 }
 
 # Ten channels of 2 × 4: a slow wave, zeros and a few steps; every value chosen so that no coefficient is near a tie.
