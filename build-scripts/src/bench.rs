@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::measure::{Choice, Measure};
 
 mod links;
+mod plan;
 mod start;
 
 /// Every benchmark, in the order in which they run.
@@ -20,6 +21,11 @@ const ALL: &[Measure] = &[
         name: "links",
         about: "what the links add to a frame and carry, beside the same parts in one process and the disk's fdatasync",
         run: links::run,
+    },
+    Measure {
+        name: "plan",
+        about: "the planned cut and the simple ones run for real over shaped links: regret, and how far predictions are off",
+        run: plan::run,
     },
 ];
 

@@ -23,18 +23,34 @@ const SHARE: f64 = 1.0 / 20.0;
 pub(super) fn run(programs: &Programs) -> Result<()> {
     let folder = repo::target_folder()?.join("plan-bench");
     let mut experiment = repo::cargo();
-    experiment.args(["run", "--release", "--quiet", "--package", "kerf-tests", "--example", "plan_regret", "--"]);
+    experiment.args([
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "kerf-tests",
+        "--example",
+        "plan_regret",
+        "--",
+    ]);
     experiment.arg(&folder);
-    experiment.env("KERF_BIN", &programs.kerf).env("KERF_STAGE_BIN", &programs.kerf_stage);
+    experiment
+        .env("KERF_BIN", &programs.kerf)
+        .env("KERF_STAGE_BIN", &programs.kerf_stage);
     repo::run(&mut experiment)?;
     let file = folder.join("cells.jsonl");
     let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
-    let cells = text.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    let cells = text
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<Vec<Value>, _>>()?;
     judge(&cells)
 }
 
 fn judge(cells: &[Value]) -> Result<()> {
-    println!("| model | Mbit/s | RTT ms | planned | predicted ms | measured ms | off | best run ms | regret ms | plan s | sweep s |");
+    println!(
+        "| model | Mbit/s | RTT ms | planned | predicted ms | measured ms | off | best run ms | regret ms | plan s | sweep s |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     let (mut regretted, mut right, mut slow) = (Vec::new(), 0_usize, Vec::new());
     for cell in cells {
@@ -66,7 +82,14 @@ fn judge(cells: &[Value]) -> Result<()> {
     let share = right as f64 / cells.len().max(1) as f64;
     println!("{} cells; {:.0} % predicted within 10 %", cells.len(), share * 100.0);
     println!("less than 20 times cheaper than the sweep: {slow:?}");
-    ensure!(regretted.is_empty(), "another way is over 5 % and 1 ms better in {regretted:?}");
-    ensure!(share >= RIGHT, "{:.0} % of the cells are predicted within 10 %, expected 90 %", share * 100.0);
+    ensure!(
+        regretted.is_empty(),
+        "another way is over 5 % and 1 ms better in {regretted:?}"
+    );
+    ensure!(
+        share >= RIGHT,
+        "{:.0} % of the cells are predicted within 10 %, expected 90 %",
+        share * 100.0
+    );
     Ok(())
 }

@@ -106,7 +106,15 @@ impl Runner {
     fn split(&self, folder: &Path, repeats: usize) -> Measured {
         let mut tail = kerf_stage();
         tail.args([
-            "run", "--part", "1", "--device", "cloud", "--broker", &self.far, "--bundle",
+            "run",
+            "--allow-unsigned",
+            "--part",
+            "1",
+            "--device",
+            "cloud",
+            "--broker",
+            &self.far,
+            "--bundle",
         ])
         .arg(folder);
         tail.args(["--inline-bytes", &INLINE_BYTES.to_string()]);
@@ -119,6 +127,9 @@ impl Runner {
             topics: Topics::new("kerf").expect("a prefix"),
             onward: Border::behind(bundle.manifest(), 0).expect("a border").expect("a cut"),
             results: true,
+            exits: false,
+            confirm: kerf_runtime::stage::tail::Confirm::Stage,
+            warnings: Vec::new(),
             in_flight: std::num::NonZeroUsize::new(1),
         };
         let mut broker = connect(&self.near);
@@ -127,6 +138,7 @@ impl Runner {
             broker: Box::new(broker),
             keep: Box::new(MemoryKeep::new(u64::MAX, WhenFull::RefuseNew)),
             envelopes: Envelopes::new(None, INLINE_BYTES),
+            answerer: Box::new(result::Answer::new(Vec::new())),
             metrics: Arc::default(),
         };
         let answers = std::sync::Mutex::new(Vec::new());
@@ -144,6 +156,7 @@ impl Runner {
         cloud
             .args([
                 "run",
+                "--allow-unsigned",
                 "--device",
                 "cloud",
                 "--messages",
