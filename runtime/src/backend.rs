@@ -15,10 +15,14 @@ use crate::tensor::Tensor;
 
 #[cfg(feature = "edgetpu")]
 pub mod edgetpu;
-#[cfg(feature = "onnxruntime")]
+#[cfg(any(feature = "onnxruntime", feature = "openvino"))]
 mod mapped;
 #[cfg(feature = "onnxruntime")]
 pub mod onnxruntime;
+#[cfg(feature = "openvino")]
+pub mod openvino;
+#[cfg(feature = "openvino-myriad")]
+pub mod openvino_myriad;
 #[cfg(feature = "tflite")]
 pub mod tflite;
 #[cfg(feature = "tract")]
@@ -277,6 +281,10 @@ pub fn all() -> &'static [&'static dyn Backend] {
         &onnxruntime::OnnxRuntime,
         #[cfg(feature = "tensorrt")]
         &onnxruntime::TensorRt,
+        #[cfg(feature = "openvino")]
+        &openvino::OpenVino,
+        #[cfg(feature = "openvino-myriad")]
+        &openvino_myriad::OpenVinoMyriad,
     ]
 }
 

@@ -46,3 +46,5 @@ pub const MIN_MEASURED_RUNS: u32 = 6;
 pub const MAX_VENDOR_MESSAGE_BYTES: usize = 4096;
 /// Largest batch that a TensorRT engine of an open batch is built for.
 pub const MAX_TENSORRT_BATCH: u32 = 32;
+/// Largest vendor library whose symbols are looked at before it is opened, bytes.
+pub const MAX_LIBRARY_BYTES: u64 = 256 * 1024 * 1024;

@@ -26,6 +26,8 @@ pub struct Engine {
     pub tolerance_int8: f64,
     /// Models that it refuses, each with a word of the reason.
     pub refuses: &'static [(&'static str, &'static str)],
+    /// Models that the vendor's engine itself answers wrongly; a bundle's self-test refuses them.
+    pub wrong: &'static [&'static str],
 }
 
 /// An artifact, what goes in and what comes out.
@@ -175,6 +177,12 @@ pub fn answers(engine: &Engine, cases: &[Case]) -> Vec<(String, f64)> {
         assert_eq!(session.inputs().len(), case.inputs.len(), "{}", case.label);
         let mut outputs = vec![Tensor::default(); session.outputs().len()];
         run(session.as_mut(), case, &mut outputs);
+        if engine.wrong.contains(&case.label.as_str()) {
+            let difference = relative_difference(&outputs[0], &case.expected[0]);
+            let still = difference > engine.allowed(case);
+            assert!(still, "{} is right by now: strike it from the list", case.label);
+            continue;
+        }
         engine.compare(case, &outputs);
         // What lies in the outputs must not matter, and they must be written again.
         for output in &mut outputs {

@@ -36,6 +36,7 @@ fn tract() -> Engine {
             ("node_loop11", "Loop"),
             ("node_range_int32_type_negative_delta_expanded", "Loop"),
         ],
+        wrong: &[],
     }
 }
 
@@ -49,6 +50,39 @@ fn onnxruntime() -> Option<Engine> {
         tolerance: 1e-6,
         tolerance_int8: 1e-6,
         refuses: &[],
+        wrong: &[],
+    })
+}
+
+/// OpenVINO runs int8 models with kernels of its own: up to two steps of an 8-bit scale off, 1/255 each.
+fn openvino() -> Option<Engine> {
+    Some(Engine {
+        backend: "openvino",
+        options: LoadOptions {
+            library: Some(vendors::openvino()?),
+            ..LoadOptions::default()
+        },
+        tolerance: 1e-5,
+        tolerance_int8: 1e-2,
+        refuses: &[("lenet5_qoperator_int8", "QGemm")],
+        // Softmax over 1000 equal values: 1/992 each, and 0 for the last eight; in Python too.
+        wrong: &["light_squeezenet"],
+    })
+}
+
+/// OpenVINO 2022.2, which drives the Neural Compute Stick, on the processor.
+fn openvino_2022() -> Option<Engine> {
+    Some(Engine {
+        backend: "openvino-myriad",
+        options: LoadOptions {
+            device: Some("CPU".to_owned()),
+            library: Some(vendors::openvino_2022()?),
+            ..LoadOptions::default()
+        },
+        tolerance: 1e-5,
+        tolerance_int8: 1e-2,
+        refuses: &[],
+        wrong: &[],
     })
 }
 
@@ -93,6 +127,88 @@ fn onnx_runtime_conforms() {
     if let Some(engine) = onnxruntime() {
         conforms(&engine);
     }
+}
+
+#[test]
+fn openvino_conforms() {
+    if let Some(engine) = openvino() {
+        conforms(&engine);
+    }
+}
+
+#[test]
+fn openvino_conforms_over_lists_of_devices() {
+    let Some(mut engine) = openvino() else {
+        return;
+    };
+    let wholes: Vec<Case> = conformance::wholes()
+        .into_iter()
+        .filter(|c| c.label.starts_with("resnet8"))
+        .collect();
+    for device in ["AUTO:CPU", "HETERO:CPU", "MULTI:CPU"] {
+        engine.options.device = Some(device.to_owned());
+        conformance::says_what_it_is(&engine);
+        assert_eq!(conformance::answers(&engine, &wholes).len(), 2, "{device}");
+    }
+}
+
+/// It fixes every shape when it compiles, and needs a bundle's manifest for the order of inputs and outputs: parts only.
+#[test]
+fn openvino_2022_conforms_on_the_processor() {
+    let Some(mut engine) = openvino_2022() else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    for device in ["CPU", "HETERO:CPU", "MULTI:CPU"] {
+        engine.options.device = Some(device.to_owned());
+        let place = dir.path().join(device);
+        std::fs::create_dir(&place).unwrap();
+        conformance::says_what_it_is(&engine);
+        let Some(heads) = conformance::heads(HEADS, &place, engine.backend()) else {
+            return;
+        };
+        for (label, difference) in conformance::answers(&engine, &heads) {
+            println!("{:<12} {label:<44} {difference:.1e}", engine.backend);
+        }
+        if device == "CPU" {
+            conformance::wrong_calls(&engine, &heads[0]);
+            conformance::several_sessions(&engine, &heads);
+            conformance::refused_options(&engine, &heads[0]);
+        }
+    }
+}
+
+#[test]
+fn a_device_of_openvino_that_is_not_there_is_exit_30_and_says_why() {
+    let (Some(new), Some(old)) = (vendors::openvino(), vendors::openvino_2022()) else {
+        return;
+    };
+    let cases = [
+        ("openvino", &new, "GPU", "intel-opencl-icd"),
+        ("openvino", &new, "HETERO:NPU,CPU", "NPU"),
+        ("openvino", &new, "AUTO:GPU,CPU", "sees no device GPU"),
+        ("openvino", &new, "MYRIAD", "--backend openvino-myriad"),
+        ("openvino", &old, "CPU", "openvino-myriad"),
+        ("openvino-myriad", &old, "MYRIAD", "MYRIAD is not opened"),
+        ("openvino-myriad", &old, "HETERO:MYRIAD,CPU", "MYRIAD is not opened"),
+    ];
+    for (backend, library, device, why) in cases {
+        let mut once = kerf_stage();
+        once.args(["-q", "once", "--model"]).arg(model("lenet5"));
+        once.arg("--input").arg(fixture("models/lenet5.npz"));
+        once.args(["--backend", backend, "--backend-device", device, "--library"])
+            .arg(library);
+        let said = fail(&mut once, 30);
+        assert!(said.contains(why), "{device}: {said}");
+        assert_eq!(said.trim().lines().count(), 1, "{device}: {said}");
+    }
+    // OpenVINO alone would choose: that is no answer to "which device".
+    let mut auto = kerf_stage();
+    auto.args(["-q", "once", "--model"]).arg(model("lenet5"));
+    auto.arg("--input").arg(fixture("models/lenet5.npz"));
+    auto.args(["--backend", "openvino", "--backend-device", "AUTO", "--library"])
+        .arg(&new);
+    assert!(fail(&mut auto, 2).contains("AUTO:GPU,CPU"));
 }
 
 #[test]
@@ -188,7 +304,33 @@ fn check_lists_every_backend_with_its_library_or_how_to_get_it() {
         let name = backend.name();
         let line = listed.lines().find(|line| line.split_whitespace().next() == Some(name));
         let line = line.unwrap_or_else(|| panic!("{name} is not listed:\n{listed}"));
-        let told = line.contains(" ready ") || line.contains("pip install") || line.contains("needs");
+        let told =
+            line.contains(" ready ") || line.contains("needs") || line.contains("pip install") || line.contains("get ");
         assert!(told, "{line}");
     }
+}
+
+#[test]
+fn the_names_of_dnn_onnx_profiler_mean_a_backend_or_say_why_not() {
+    let once = |names: &[&str]| {
+        let mut once = kerf_stage();
+        once.args(["-q", "once", "--model"]).arg(model("lenet5"));
+        once.arg("--input").arg(fixture("models/lenet5.npz")).args(names);
+        once.env_remove("ORT_DYLIB_PATH");
+        once
+    };
+    if let Some(library) = vendors::onnxruntime() {
+        let said = succeed(once(&["--exec-type", "CPU"]).env("ORT_DYLIB_PATH", &library));
+        let result: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(result["hops"][0]["backend"], "onnxruntime");
+        let said = fail(once(&["--exec-type", "GPU"]).env("ORT_DYLIB_PATH", &library), 30);
+        assert!(said.contains("onnxruntime-gpu"), "{said}");
+    }
+    if let Some(library) = vendors::openvino() {
+        let said = succeed(once(&["--device-type", "CPU_FP32"]).env("KERF_OPENVINO_LIBRARY", library));
+        let result: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(result["hops"][0]["backend"], "openvino");
+    }
+    assert!(fail(&mut once(&["--device-type", "VAD-M_FP16"]), 30).contains("discontinued"));
+    fail(&mut once(&["--device-type", "CPU_FP32", "--backend", "tract"]), 2);
 }

@@ -143,9 +143,9 @@ impl TractSession {
             return Ok(());
         };
         let plan = if fixed {
-            Plan::compile(loaded, &shapes, &self.executor)?
+            Plan::compile(loaded, &shapes, self.executor.as_ref())?
         } else {
-            let plan = Plan::compile(loaded.clone(), &shapes, &self.executor)?;
+            let plan = Plan::compile(loaded.clone(), &shapes, self.executor.as_ref())?;
             self.loaded = Some(loaded);
             plan
         };
@@ -167,8 +167,8 @@ impl TractSession {
                 let shape = |t: &TensorRef<'_>| t.shape.iter().copied().collect::<Shape>();
                 let shapes: Vec<Shape> = inputs.iter().map(shape).collect();
                 log::info!("backend=tract event=compile shapes={shapes:?}");
-                let plan =
-                    Plan::compile(loaded, &shapes, &self.executor).map_err(|error| RunError::Engine(text(&error)))?;
+                let plan = Plan::compile(loaded, &shapes, self.executor.as_ref())
+                    .map_err(|error| RunError::Engine(text(&error)))?;
                 if self.plans.len() == MAX_PLANS {
                     self.plans.remove(0);
                 }

@@ -27,7 +27,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Compiles for these shapes; runs on these threads, or on the caller's.
-    pub(super) fn compile(loaded: Loaded, shapes: &[Shape], executor: &Option<Executor>) -> TractResult<Self> {
+    pub(super) fn compile(loaded: Loaded, shapes: &[Shape], executor: Option<&Executor>) -> TractResult<Self> {
         let mut model = loaded.into_concrete(shapes)?;
         // Already decluttered: `into_optimized` would do that a second time.
         model.optimize()?;
@@ -37,7 +37,7 @@ impl Plan {
         let plan: Arc<TypedSimplePlan> = TypedSimplePlan::new_with_options(
             model,
             &RunOptions {
-                executor: executor.clone(),
+                executor: executor.cloned(),
                 ..RunOptions::default()
             },
         )?;
