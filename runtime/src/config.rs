@@ -15,6 +15,7 @@ use crate::exit::{Exit, Failure, OrExit};
 use crate::limits::{MAX_CONFIG_BYTES, MAX_THREADS};
 
 mod broker;
+mod reference_names;
 mod spool;
 mod stage;
 mod store;
@@ -104,9 +105,45 @@ pub struct BackendConfig {
         value_name = "FILE"
     )]
     pub library: Option<PathBuf>,
+    /// DNN ONNX Profiler's name instead: `CPU`, `GPU`, `OpenVINO`, `TensorRT` or `ACL`
+    #[arg(
+        id = "backend-exec-type",
+        long = "exec-type",
+        value_name = "NAME",
+        conflicts_with_all = ["backend-names", "backend-device", "backend-precision"]
+    )]
+    pub exec_type: Option<String>,
+    /// DNN ONNX Profiler's device of OpenVINO: `CPU_FP32`, `GPU_FP16`, `MYRIAD_FP16`, `HETERO:MYRIAD,CPU`, …
+    #[arg(
+        id = "backend-device-type",
+        long = "device-type",
+        value_name = "NAME",
+        conflicts_with_all = ["backend-names", "backend-device", "backend-precision"]
+    )]
+    pub device_type: Option<String>,
 }
 
 impl BackendConfig {
+    /// Puts our names in the place of the reference tool's.
+    ///
+    /// # Errors
+    /// When such a name is unknown, stands beside one of ours, or its hardware is gone.
+    pub fn named(mut self) -> Result<Self, Failure> {
+        if self.exec_type.is_none() && self.device_type.is_none() {
+            return Ok(self);
+        }
+        if !self.names.is_empty() || self.device.is_some() || self.precision.is_some() {
+            return Err(Failure::usage(
+                "exec-type and device-type stand for names, device and precision: give one or the other",
+            ));
+        }
+        let meant = reference_names::meant(self.exec_type.as_deref(), self.device_type.as_deref())?;
+        self.names = vec![meant.backend.to_owned()];
+        self.device = meant.device;
+        self.precision = meant.precision.map(str::to_owned);
+        Ok(self)
+    }
+
     /// What the settings mean to a backend.
     pub fn options(&self) -> LoadOptions {
         LoadOptions {
@@ -133,10 +170,11 @@ impl Config {
     /// # Errors
     /// When the file is missing, over its bound, or has a section, key or value that is not known.
     pub fn resolve(self, file: Option<&Path>) -> Result<Self, Failure> {
-        let merged = match file {
+        let mut merged = match file {
             None => self,
             Some(path) => self.over(read(path)?),
         };
+        merged.backend = merged.backend.named()?;
         merged.check()?;
         Ok(merged)
     }
@@ -154,6 +192,8 @@ impl Config {
                 precision: top.precision.or(under.precision),
                 cache_dir: top.cache_dir.or(under.cache_dir),
                 library: top.library.or(under.library),
+                exec_type: top.exec_type.or(under.exec_type),
+                device_type: top.device_type.or(under.device_type),
             },
             broker: self.broker.over(file.broker),
             spool: self.spool.over(file.spool),

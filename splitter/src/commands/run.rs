@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use kerf_runtime::backend::LoadOptions;
 use kerf_runtime::bundle::Bundle;
+use kerf_runtime::config::{BackendConfig, Config};
 use kerf_runtime::result::Answer;
 use kerf_runtime::source::files::Files;
 use kerf_runtime::source::{Input, Reader, Source as _};
@@ -29,9 +29,9 @@ pub struct Args {
     /// An image, .npy, .npz or .frame file, or a folder of them.
     #[arg(short, long, value_name = "PATH")]
     pub input: PathBuf,
-    /// Run on this engine; repeat it for the ones to try next. The manifest's unless given.
-    #[arg(long, value_name = "NAME")]
-    pub backend: Vec<String>,
+    /// Engine, device, library: as `kerf-stage run` takes them.
+    #[command(flatten)]
+    pub backend: BackendConfig,
 }
 
 /// Runs and prints.
@@ -40,7 +40,13 @@ pub struct Args {
 /// When the bundle or an input is refused, or an engine fails.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let bundle = Bundle::open(&args.bundle)?;
-    let load = |index| Step::load(&bundle, index, &args.backend, &LoadOptions::default());
+    let settings = Config {
+        backend: args.backend.clone(),
+        ..Config::default()
+    };
+    let backend = settings.resolve(None)?.backend;
+    let options = backend.options();
+    let load = |index| Step::load(&bundle, index, &backend.names, &options);
     let mut steps = (0..bundle.manifest().parts.len())
         .map(load)
         .collect::<Result<Vec<_>, _>>()?;
