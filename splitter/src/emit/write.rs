@@ -1,7 +1,7 @@
 //! A folder that appears whole or not at all: written under another name, renamed at the end.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,9 @@ use kerf_wire::Digest;
 use sha2::{Digest as _, Sha256};
 
 use super::{EmitError, MANIFEST, SET};
+
+/// Shorter zeros are written: file systems keep holes in pages.
+const HOLE_BYTES: usize = 64 << 10;
 
 /// A folder in the making. Dropped unfinished, it leaves nothing behind.
 #[derive(Debug)]
@@ -105,6 +108,8 @@ impl Folder {
         );
         fill(&mut out).and_then(|()| out.flush()).map_err(failed)?;
         let out = out.into_inner().map_err(|why| failed(why.into_error()))?;
+        // A hole at the end has not made the file longer.
+        out.file.set_len(out.bytes).map_err(failed)?;
         Ok(Written {
             name: name.to_owned(),
             sha256: Digest(out.hash.finalize().into()),
@@ -191,6 +196,11 @@ fn may_replace(target: &Path) -> bool {
     }
 }
 
+/// A long stretch of zeros is left out of the file: it reads as zeros and takes no room.
+fn is_hole(bytes: &[u8]) -> bool {
+    bytes.len() >= HOLE_BYTES && bytes.iter().all(|b| *b == 0)
+}
+
 struct Hashing<'a> {
     file: File,
     hash: Sha256,
@@ -201,7 +211,13 @@ struct Hashing<'a> {
 impl Write for Hashing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let start = Instant::now();
-        let written = self.file.write(bytes)?;
+        let written = if is_hole(bytes) {
+            self.file
+                .seek(SeekFrom::Current(i64::try_from(bytes.len()).unwrap_or(i64::MAX)))?;
+            bytes.len()
+        } else {
+            self.file.write(bytes)?
+        };
         let between = Instant::now();
         self.hash.update(bytes.get(..written).unwrap_or(bytes));
         self.timing.writing += between - start;
