@@ -8,6 +8,7 @@ use crate::measure::{Choice, Measure};
 
 mod links;
 mod plan;
+mod split;
 mod start;
 
 /// Every benchmark, in the order in which they run.
@@ -26,6 +27,11 @@ const ALL: &[Measure] = &[
         name: "plan",
         about: "the planned cut and the simple ones run for real over shaped links: regret, and how far predictions are off",
         run: plan::run,
+    },
+    Measure {
+        name: "split",
+        about: "every legal cut of a model, beside onnx.utils.extract_model in Python",
+        run: split::run,
     },
 ];
 
