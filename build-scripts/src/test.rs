@@ -15,6 +15,10 @@ use crate::setup;
 pub(crate) struct Arguments {
     /// Only tests whose name contains this.
     filter: Option<String>,
+    /// Instead of the usual tests run the long proofs of cutting and quantizing: minutes of two cores. With KERF_MODELS set,
+    /// every cut of every model in that folder too.
+    #[arg(long)]
+    all_cuts: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -30,6 +34,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             None => eprintln!("test: no .venv, so the judges' tests skip: run `cargo xtask setup`"),
         }
     };
+    if arguments.all_cuts {
+        return all_cuts(&prepare)?.conclude();
+    }
     let mut counts = if repo::works("cargo", &["nextest", "--version"]) {
         with_nextest(arguments, &prepare)?
     } else {
@@ -74,6 +81,20 @@ fn with_nextest(arguments: &Arguments, prepare: &dyn Fn(&mut Command)) -> Result
     nextest.args(&arguments.filter);
     prepare(&mut nextest);
     counted(&mut nextest, Stream::Err, nextest_counts)
+}
+
+/// The tests with the long proofs.
+const LONG_PROOFS: [&str; 4] = ["every_cut", "random_cuts", "large_model", "quantize"];
+
+fn all_cuts(prepare: &dyn Fn(&mut Command)) -> Result<Counts> {
+    let mut test = repo::cargo();
+    test.args(["test", "--package", "kerf-tests", "--no-fail-fast"]);
+    for name in LONG_PROOFS {
+        test.args(["--test", name]);
+    }
+    test.args(["--", "--ignored", "--nocapture"]);
+    prepare(&mut test);
+    counted(&mut test, Stream::Out, cargo_test_counts)
 }
 
 fn with_cargo_test(arguments: &Arguments, what: &[&str], prepare: &dyn Fn(&mut Command)) -> Result<Counts> {

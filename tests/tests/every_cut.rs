@@ -6,7 +6,7 @@
     reason = "a test says what failed by panicking"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kerf_splitter::cut::{Cut, Cutter};
 use kerf_splitter::emit::{self, BundleOptions};
@@ -15,14 +15,18 @@ use kerf_splitter::graph::shapes::Symbols;
 use kerf_splitter::onnx::Model;
 use kerf_tests::judge::{self as judges, Job};
 
-/// Writes a bundle for each of the cuts and has them judged.
+/// Writes a bundle for each of a fixture's cuts and has them judged.
 fn judge(name: &str, choose: impl Fn(&Graph) -> Vec<Cut>) {
-    let file = kerf_tests::model(name);
+    let judged = judge_file(kerf_tests::model(name), choose);
+    assert!(judged > 0, "{name} has no cut to judge");
+}
+
+/// Writes a bundle for each of the cuts and has them judged; gives how many that were.
+fn judge_file(file: PathBuf, choose: impl Fn(&Graph) -> Vec<Cut>) -> usize {
     let inputs = file.with_extension("npz");
     let model = Model::read(&file).expect("a fixture reads");
     let graph = Graph::build(&model, &Symbols::new()).expect("a fixture is a graph");
     let cuts = choose(&graph);
-    assert!(!cuts.is_empty(), "{name} has no cut to judge");
     let dir = tempfile::tempdir().unwrap();
     let write = |(index, cut): (usize, Cut)| -> PathBuf {
         let bundle = dir.path().join(index.to_string());
@@ -30,12 +34,14 @@ fn judge(name: &str, choose: impl Fn(&Graph) -> Vec<Cut>) {
         bundle
     };
     let bundles: Vec<PathBuf> = cuts.into_iter().enumerate().map(write).collect();
+    let count = bundles.len();
     let job = Job {
         model: file,
         inputs: inputs.exists().then_some(inputs),
         bundles,
     };
     judges::judge(&[job], 1e-4);
+    count
 }
 
 fn every_single_cut(name: &str) {
@@ -82,4 +88,38 @@ some_cuts! {
     mobilenet_v2_160_dogs every_cut_of_mobilenet_v2_160_dogs
     mobilenet_v2_160_dogs_qdq_softmax_int8 every_cut_of_mobilenet_v2_160_dogs_qdq_softmax_int8
     ppocr_cls_mobile_v2 every_cut_of_ppocr_cls_mobile_v2
+}
+
+/// The `.onnx` files below a folder, by name.
+fn models_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder of models") {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            models_below(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "onnx") {
+            found.push(path);
+        }
+    }
+    found.sort();
+}
+
+/// For models of your own: each of them, each of its legal cuts, with the `.npz` of inputs (`in_0` …) beside it if there.
+#[test]
+#[ignore = "needs KERF_MODELS, a folder of ONNX models; run by cargo xtask test --all-cuts"]
+fn every_cut_of_every_model_of_a_folder() {
+    let Some(folder) = std::env::var_os("KERF_MODELS") else {
+        eprintln!("SKIPPED: KERF_MODELS names no folder of models");
+        return;
+    };
+    let mut models = Vec::new();
+    models_below(Path::new(&folder), &mut models);
+    assert!(!models.is_empty(), "no model is in {}", Path::new(&folder).display());
+    let mut total = 0;
+    for model in models {
+        let name = model.file_name().unwrap_or_default().to_owned();
+        let cuts = judge_file(model, |graph| Cutter::new(graph).singles());
+        eprintln!("{} cuts of {} are equal", cuts, name.display());
+        total += cuts;
+    }
+    eprintln!("{total} cuts in all");
 }

@@ -64,7 +64,10 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            rust_files(&path, found);
+            // `src/…/tests/`: the rooms of a `tests.rs`.
+            if path.file_name().is_some_and(|name| name != "tests") {
+                rust_files(&path, found);
+            }
         } else if path.extension().is_some_and(|e| e == "rs") && path.file_stem().is_none_or(|s| s != "tests") {
             found.push(path);
         }

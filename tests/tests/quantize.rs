@@ -155,7 +155,7 @@ fn a_real_classifier_agrees_with_itself_on_photos_it_was_not_calibrated_on() {
 }
 
 #[test]
-#[ignore = "a minute of two cores: the whole proof, 1,002 crops; cargo nextest run --run-ignored only"]
+#[ignore = "a minute of two cores: the whole proof, 1,002 crops; run by cargo xtask test --all-cuts"]
 fn a_real_classifier_agrees_with_itself_on_a_thousand_crops() {
     if let Some(agreement) = agreement_on_photos("96", "1002") {
         assert!(agreement >= 0.97, "{agreement}");
