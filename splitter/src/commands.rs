@@ -7,6 +7,7 @@ pub mod calibrate;
 mod chain;
 pub mod cloud;
 pub mod codec;
+pub mod convert;
 mod data;
 pub mod demo;
 pub mod doctor;
@@ -74,6 +75,8 @@ pub enum Command {
     Sign(sign::Args),
     /// Split a model into parts at values, and write the bundle that stages run.
     Split(split::Args),
+    /// Turn parts into what vendors' runtimes load: TFLite, OpenVINO IR, fp16, compiled blobs.
+    Convert(convert::Args),
     /// Draw a model, or the parts of a bundle, as one HTML file, an SVG or a DOT graph.
     Graph(graph::Args),
     /// Find the best cut, or that none pays, for a device, a link and a cloud.
@@ -120,6 +123,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Run(args) => run::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Split(args) => split::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),

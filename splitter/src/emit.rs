@@ -24,7 +24,7 @@ use kerf_wire::manifest::{ExitPolicy, Preprocess};
 pub use draft::Draft;
 pub use names::manifest_file_of;
 pub use set::{SET, Set, SetCut, set};
-pub use write::{Folder, Timing, Written, replace_file};
+pub use write::{Folder, Timing, Written, replace_file, replace_manifest};
 
 use crate::cut::{Cut, Illegal, Partition};
 use crate::graph::Graph;

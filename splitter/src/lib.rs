@@ -7,6 +7,7 @@
 pub mod cloud;
 pub mod codec;
 pub mod commands;
+pub mod convert;
 pub mod cut;
 pub mod demo;
 pub mod doctor;
@@ -25,4 +26,6 @@ pub mod predict;
 pub mod prepare;
 pub mod profile;
 pub mod quantize;
+pub mod support;
+pub mod target;
 pub mod verify;

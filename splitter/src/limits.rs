@@ -33,3 +33,9 @@ pub const MAX_SELF_TEST_BYTES: u64 = 16 << 20;
 pub const MAX_DATA_FILES: usize = 1_000_000;
 /// Longest file of the reference tool that is read, bytes.
 pub const MAX_IMPORTED_BYTES: u64 = 256 << 20;
+/// Longest `target.toml` of a board, bytes.
+pub const MAX_TARGET_BYTES: u64 = 64 << 10;
+/// Most inputs that a part is calibrated and compared on.
+pub const MAX_CALIBRATION_SAMPLES: usize = 1000;
+/// Longest result of a converter, bytes.
+pub const MAX_CONVERTER_RESULT_BYTES: usize = 1 << 20;

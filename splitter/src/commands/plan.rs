@@ -88,6 +88,9 @@ pub struct Args {
     /// The device cannot run this operator; repeated.
     #[arg(long, value_name = "OP")]
     pub edge_lacks: Vec<String>,
+    /// The device is this board: it cannot run the operators that its first backend lacks.
+    #[arg(long, value_name = "NAME")]
+    pub edge_target: Option<String>,
     /// Length of a photo as it comes, so that sending it whole is weighed too.
     #[arg(long, value_name = "BYTES")]
     pub photo_bytes: Option<u64>,
@@ -251,6 +254,17 @@ fn pins(args: &Args, graph: &Graph) -> Result<Pins, Failure> {
         keep: values(&args.keep_on_device)?,
         cut_at: values(&args.cut_at)?,
         no_cut_at: values(&args.no_cut_at)?,
-        unsupported: args.edge_lacks.iter().map(|op| (0, op.clone())).collect(),
+        unsupported: lacking(args, graph)?.into_iter().map(|op| (0, op)).collect(),
     })
+}
+
+/// Operators that the device cannot run: those named, and those that the board's first backend has not.
+fn lacking(args: &Args, graph: &Graph) -> Result<Vec<String>, Failure> {
+    let mut lacking = args.edge_lacks.clone();
+    if let Some(name) = &args.edge_target {
+        let board = crate::target::find(name).or_exit(Exit::Usage)?;
+        let first = board.backends.first().map(String::as_str).unwrap_or_default();
+        lacking.extend(crate::support::lacking_operators(graph, first));
+    }
+    Ok(lacking)
 }

@@ -1,12 +1,15 @@
 //! `kerf split`: a model into parts, as a bundle.
 
 mod every;
+mod targets;
 
 use std::path::PathBuf;
 
+use kerf_runtime::bundle::Bundle;
 use kerf_wire::manifest::{ExitMeasure, ExitPolicy};
 
 use super::chain::Chain;
+use super::convert::{self, ConvertArgs};
 use super::image::ImageArgs;
 use super::{parse_symbol, print, read_graph};
 use crate::cut::{Cut, Cutter};
@@ -25,9 +28,11 @@ use crate::prepare::{self, Preparing};
     kerf split model.onnx --all -o set                              every legal cut, weights once\n  \
     kerf split net.onnx --exit exit1 --exit final -o bundle         early exits, branch points found\n  \
     kerf split model.onnx --plan plan.json -o bundle                where `kerf plan` says\n  \
+    kerf split net.onnx --at v -o bundle --target coral-usb --data photos/   also as that board loads it\n  \
     kerf split net.onnx --at v -o bundle --labels names.txt --colour rgb --crop centre:0.875 \\\n      \
     --resize bicubic --mean 127 --scale 128\n\n\
-    Exit codes: 2 wrong value name, 10 model refused, 11 no legal cut there.")]
+    Exit codes: 2 wrong value name, 10 model refused, 11 no legal cut there, or one whose head the\n\
+    target does not run, 12 a converted part answers otherwise, 30 a converter is missing.")]
 pub struct Args {
     /// The ONNX model.
     pub model: PathBuf,
@@ -70,6 +75,9 @@ pub struct Args {
     /// Count bytes with this number for a symbolic dimension, e.g. --dim N=8.
     #[arg(long = "dim", value_name = "NAME=NUMBER", value_parser = parse_symbol)]
     pub dims: Vec<(String, u64)>,
+    /// What vendors' runtimes load.
+    #[command(flatten)]
+    pub convert: ConvertArgs,
     /// How an image becomes the model's input.
     #[command(flatten)]
     pub image: ImageArgs,
@@ -91,6 +99,7 @@ pub enum FileLayout {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let symbols = args.dims.iter().cloned().collect();
     let (model, graph) = read_graph(&args.model, &symbols)?;
+    targets::goes_with(args)?;
     if args.all {
         return every::run(args, &model, &graph);
     }
@@ -116,6 +125,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .map(serde_json::to_value)
         .transpose()
         .or_exit(Exit::Bug)?;
+    let requests = targets::check(args, &graph, &cuts)?;
     let mut draft = emit::draft(&model, &graph, cuts, &options, &args.output)?;
     let preparing = Preparing {
         self_test: !args.no_self_test,
@@ -125,8 +135,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         quantised: is_quantised(&graph),
     };
     prepare::prepare(&mut draft, &preparing)?;
+    if !requests.is_empty() {
+        let bundle = Bundle::open(draft.staged()?)?;
+        draft.manifest = convert::convert(&bundle, &args.convert, &symbols)?;
+    }
     let manifest = draft.finish()?;
-    print(&super::show::bundle_text(&manifest, &args.output))
+    print(&super::show::bundle_text(&manifest, &args.output))?;
+    print(&convert::text(&manifest))
 }
 
 /// True where some values are integers of 8 bits.

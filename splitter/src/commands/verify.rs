@@ -199,14 +199,5 @@ fn keep(file: &Path, manifest: &Manifest, report: &Report, input: &str) -> Resul
     manifest.proofs.retain(|p| !replaced(p));
     manifest.proofs.extend(proofs);
     let json = manifest.to_json().or_exit(Exit::Bug)?;
-    emit::replace_file(file, json.as_bytes())?;
-    let signature = file.with_extension("sig");
-    if signature.exists() {
-        std::fs::remove_file(&signature).or_exit(Exit::Usage)?;
-        log::warn!(
-            "event=signature-dropped file={} the manifest has changed: sign again",
-            signature.display()
-        );
-    }
-    Ok(())
+    Ok(emit::replace_manifest(file, json.as_bytes())?)
 }

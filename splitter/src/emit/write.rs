@@ -188,6 +188,26 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), EmitError> {
     })
 }
 
+/// Writes a manifest anew. A signature that it had is dropped, and that is said: it was over other bytes.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace_manifest(path: &Path, bytes: &[u8]) -> Result<(), EmitError> {
+    replace_file(path, bytes)?;
+    let signature = path.with_extension("sig");
+    if signature.exists() {
+        fs::remove_file(&signature).map_err(|why| EmitError::Write {
+            path: signature.clone(),
+            why,
+        })?;
+        log::warn!(
+            "event=signature-dropped file={} the manifest has changed: sign again",
+            signature.display()
+        );
+    }
+    Ok(())
+}
+
 /// An empty folder, a bundle, or nothing at all.
 fn may_replace(target: &Path) -> bool {
     match fs::read_dir(target) {

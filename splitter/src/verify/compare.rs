@@ -33,7 +33,7 @@ impl Difference {
 
     /// Adds one output for one input; a missing tensor, another shape or type, or a NaN on one side only is as far apart
     /// as can be.
-    pub(super) fn add(&mut self, name: &str, got: Option<&Tensor>, want: &Tensor) {
+    pub(crate) fn add(&mut self, name: &str, got: Option<&Tensor>, want: &Tensor) {
         let fits = got.filter(|g| g.dtype() == want.dtype() && g.shape() == want.shape());
         let Some(got) = fits else {
             return self.note(name, WORST, WORST);
