@@ -15,6 +15,7 @@ use crate::tensor::Tensor;
 
 #[cfg(feature = "edgetpu")]
 pub mod edgetpu;
+mod error;
 #[cfg(any(feature = "onnxruntime", feature = "openvino"))]
 mod mapped;
 #[cfg(feature = "onnxruntime")]
@@ -27,6 +28,8 @@ pub mod openvino_myriad;
 pub mod tflite;
 #[cfg(feature = "tract")]
 pub mod tract;
+
+pub use error::{BackendError, RunError};
 
 /// Drives one accelerator. Never falls back by itself: a missing driver is an error that names it.
 pub trait Backend: Send + Sync {
@@ -194,78 +197,6 @@ impl LoadOptions {
             ..Self::default()
         }
     }
-}
-
-/// Why a backend did not load a part.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BackendError {
-    /// The feature is off, or a library, version or device is missing.
-    #[error("backend {backend}: {what}")]
-    Missing {
-        /// Which backend.
-        backend: &'static str,
-        /// What is missing and how to get it.
-        what: String,
-    },
-    /// The engine does not take the artifact.
-    #[error("backend {backend} refuses {}: {why}", artifact.display())]
-    Refused {
-        /// Which backend.
-        backend: &'static str,
-        /// The artifact's file.
-        artifact: PathBuf,
-        /// The node or operator, and what is wrong with it.
-        why: String,
-    },
-    /// An option that this backend does not have.
-    #[error("backend {backend} has no {option}")]
-    Option {
-        /// Which backend.
-        backend: &'static str,
-        /// e.g. `device "GPU"`.
-        option: String,
-    },
-    /// It answers the bundle's self-test wrongly.
-    #[error("backend {backend} answers the self-test wrongly: {what}")]
-    SelfTest {
-        /// Which backend.
-        backend: &'static str,
-        /// Which value, the difference and the tolerance.
-        what: String,
-    },
-}
-
-/// Why a run failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// The number of tensors is wrong.
-    #[error("expected {expected} {what}, got {got}")]
-    Count {
-        /// `inputs` or `outputs`.
-        what: &'static str,
-        /// The session's number.
-        expected: usize,
-        /// The call's number.
-        got: usize,
-    },
-    /// A tensor does not fit.
-    #[error("value {name}: expected {expected}, got {got}")]
-    Mismatch {
-        /// The value.
-        name: String,
-        /// Its spec.
-        expected: String,
-        /// What came.
-        got: String,
-    },
-    /// The engine failed.
-    #[error("engine failed: {0}")]
-    Engine(String),
-    /// The engine cannot do this.
-    #[error("this backend has no {0}")]
-    Unsupported(&'static str),
 }
 
 /// Every backend that this program was built with.
