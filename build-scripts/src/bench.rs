@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::measure::{Choice, Measure};
 
+mod backends;
 mod links;
 mod plan;
 mod split;
@@ -17,6 +18,11 @@ const ALL: &[Measure] = &[
         name: "start",
         about: "process start to first answer, and memory, beside Python with onnxruntime",
         run: start::run,
+    },
+    Measure {
+        name: "backends",
+        about: "every engine here: start, memory and median, beside Python with the same library and beside its C API",
+        run: backends::run,
     },
     Measure {
         name: "links",

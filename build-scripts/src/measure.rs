@@ -22,6 +22,9 @@ pub(crate) struct Choice {
     /// Only prints the names.
     #[arg(long)]
     list: bool,
+    /// With programs that are quick to build: to see that it works, not for the record.
+    #[arg(long)]
+    dev: bool,
 }
 
 impl Choice {
@@ -41,7 +44,8 @@ impl Choice {
             bail!("{unknown:?} is not among: {}", known.join(", "));
         }
         let chosen = |measure: &&Measure| self.names.is_empty() || self.names.iter().any(|name| name == measure.name);
-        let programs = repo::build_programs(Profile::Release)?;
+        let profile = if self.dev { Profile::Dev } else { Profile::Release };
+        let programs = repo::build_programs(profile)?;
         for measure in all.iter().filter(chosen) {
             println!("## {}: {}", measure.name, measure.about);
             (measure.run)(&programs)?;

@@ -81,7 +81,7 @@ pub(super) fn run(programs: &Programs) -> Result<()> {
 }
 
 /// The value of the n-th addition that may be cut alone.
-fn residual_addition(programs: &Programs, model: &Path, count: usize) -> Result<String> {
+pub(super) fn residual_addition(programs: &Programs, model: &Path, count: usize) -> Result<String> {
     let layers = repo::output(repo::command(&programs.kerf).arg("layers").arg(model).arg("--json"))?;
     let layers: Value = serde_json::from_str(&layers)?;
     let values = layers["values"].as_array().context("kerf layers gives values")?;
