@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use crc::{CRC_32_ISCSI, Crc};
 
 /// A message to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,13 @@ pub struct Message {
     pub response_topic: Option<String>,
     /// MQTT v5 correlation data.
     pub correlation: Option<Vec<u8>>,
+    /// CRC-32C of the payload, for one that has no checksum of its own; travels as the user property [`CHECKSUM`].
+    pub checksum: Option<u32>,
 }
+
+/// Name of the user property with a payload's CRC-32C, eight hexadecimal digits.
+pub const CHECKSUM: &str = "crc32c";
+const CASTAGNOLI: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
 impl Message {
     /// A message with nothing but a topic and a payload.
@@ -38,7 +45,21 @@ impl Message {
             retain: false,
             response_topic: None,
             correlation: None,
+            checksum: None,
         }
+    }
+
+    /// The message with its payload's checksum: a bit that flips on a link without TLS is then noticed.
+    #[must_use]
+    pub fn checked(mut self) -> Self {
+        self.checksum = Some(CASTAGNOLI.checksum(&self.payload));
+        self
+    }
+
+    /// False where it has a checksum that is not its payload's.
+    pub fn is_intact(&self) -> bool {
+        self.checksum
+            .is_none_or(|sum| sum == CASTAGNOLI.checksum(&self.payload))
     }
 }
 
@@ -88,6 +109,31 @@ impl std::fmt::Debug for Waker {
     }
 }
 
+/// Asks how a connection is, from any thread.
+#[derive(Clone)]
+pub struct Probe(Arc<dyn Fn() -> Result<(), BrokerError> + Send + Sync>);
+
+impl Probe {
+    /// A probe that asks this.
+    pub fn new(ask: impl Fn() -> Result<(), BrokerError> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+
+    /// Nothing where the connection is up and nothing was denied on it lately.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn ask(&self) -> Result<(), BrokerError> {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Probe")
+    }
+}
+
 /// A connection to a broker, reconnecting by itself. At least once: a delivery that is not acknowledged comes again.
 pub trait Broker: Send {
     /// Subscribes at QoS 1; kept over reconnects.
@@ -113,6 +159,8 @@ pub trait Broker: Send {
     fn ack(&mut self, token: DeliveryToken) -> Result<(), BrokerError>;
     /// Ends a wait in [`Broker::receive`] from another thread.
     fn waker(&self) -> Waker;
+    /// Asks how this connection is, from another thread.
+    fn probe(&self) -> Probe;
     /// Connections made so far. When it grows, what was under way on the last one may be lost.
     fn connections(&self) -> u64;
     /// Marks what was handed over last, for [`Broker::has_taken`].

@@ -173,10 +173,6 @@ impl From<BrokerError> for Failure {
 
 impl From<ObjectError> for Failure {
     fn from(error: ObjectError) -> Self {
-        let exit = match &error {
-            ObjectError::Unauthorised { .. } => Exit::NotAuthorised,
-            _ => Exit::StoreUnreachable,
-        };
-        Self::new(exit, error)
+        Self::new(error.exit(), error)
     }
 }

@@ -11,6 +11,7 @@ pub mod bundle;
 pub mod config;
 pub mod exit;
 pub mod exits;
+pub mod health;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod job;

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 pub use serve::serve;
 
+use crate::health::Health;
+
 /// Upper bounds of a histogram's buckets, seconds.
 const BUCKETS_S: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 10.0, 60.0];
 
@@ -76,6 +78,8 @@ pub struct Metrics {
     pub answer: Histogram,
     /// In the engine.
     pub run: Histogram,
+    /// What does not work now.
+    pub health: Health,
     waiting_frames: AtomicU64,
     waiting_bytes: AtomicU64,
 }
@@ -126,6 +130,7 @@ impl Metrics {
                 format_args!("# HELP {name} {help}.\n# TYPE {name} gauge\n{name} {value}\n"),
             );
         }
+        self.troubles(&mut out);
         histogram(
             &mut out,
             "kerf_answer_seconds",
@@ -134,6 +139,17 @@ impl Metrics {
         );
         histogram(&mut out, "kerf_run_seconds", "In the engine", &self.run);
         out
+    }
+
+    fn troubles(&self, out: &mut String) {
+        let name = "kerf_trouble_code";
+        let help = "The exit code of what does not work now, 0 where all does";
+        push(out, format_args!("# HELP {name} {help}.\n# TYPE {name} gauge\n"));
+        let troubles = self.health.troubles();
+        for about in ["broker", "spool", "store"] {
+            let code = troubles.iter().find(|t| t.about == about).map_or(0, |t| t.code);
+            push(out, format_args!("{name}{{about=\"{about}\"}} {code}\n"));
+        }
     }
 
     /// The counters by name, for a status message.

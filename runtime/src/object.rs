@@ -9,6 +9,7 @@ pub mod directory;
 #[cfg(feature = "s3")]
 pub mod s3;
 
+use crate::exit::Exit;
 use kerf_wire::Digest;
 use sha2::{Digest as _, Sha256};
 
@@ -89,6 +90,16 @@ pub trait Folder: Send {
     /// # Errors
     /// When the store is not reachable or refuses.
     fn delete(&mut self, key: &str) -> Result<(), ObjectError>;
+}
+
+impl ObjectError {
+    /// The exit code at the start; a running stage shows it and goes on.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Unauthorised { .. } => Exit::NotAuthorised,
+            _ => Exit::StoreUnreachable,
+        }
+    }
 }
 
 /// Why the store did not do it.

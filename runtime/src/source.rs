@@ -13,6 +13,7 @@ use crate::broker::Waker;
 use crate::tensor::Tensor;
 
 mod batch;
+pub mod camera;
 pub mod files;
 pub mod frame;
 pub mod messages;

@@ -7,6 +7,7 @@
 //! A stage is a stage: a head takes inputs and a tail takes frames, and where a part is the last, its frame is an answer.
 //! The last stage's receipt, not the broker's acknowledgement, frees a frame at the head.
 
+pub mod bucket;
 mod coding;
 pub mod dedupe;
 pub mod envelope;
@@ -17,6 +18,7 @@ pub mod keep;
 pub mod reader;
 pub mod resident;
 pub mod solo;
+pub mod status;
 pub mod tail;
 
 use kerf_wire::codec::Codec;

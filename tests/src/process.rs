@@ -40,18 +40,36 @@ impl Running {
 
     /// Waits for a line with this text on standard error.
     pub fn wait_for(&mut self, text: &str) {
+        self.wait_for_line(text);
+    }
+
+    /// The same, and gives the line.
+    ///
+    /// # Panics
+    /// When it is not said in time.
+    pub fn wait_for_line(&mut self, text: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let Ok(line) = self.lines.recv_timeout(left) else {
                 panic!("{text:?} was not said; what was:\n{}", self.said.join("\n"));
             };
-            let found = line.contains(text);
-            self.said.push(line);
-            if found {
-                return;
+            self.said.push(line.clone());
+            if line.contains(text) {
+                return line;
             }
         }
+    }
+
+    /// Kills it; gives all that it said on standard error.
+    ///
+    /// # Panics
+    /// When it cannot be waited for.
+    pub fn stop(mut self) -> String {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        self.said.extend(self.lines.iter());
+        self.said.join("\n")
     }
 
     /// Its process id.

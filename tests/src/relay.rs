@@ -203,6 +203,7 @@ fn linked(
         broker: Box::new(broker),
         envelopes,
         metrics: Arc::default(),
+        status: None,
     };
     Tail::new(links, part, Box::new(Number), config)
 }
@@ -244,6 +245,7 @@ pub fn run_head_counted(
             envelopes,
             answerer: Box::new(Number),
             metrics,
+            status: None,
         },
         &config,
         &mut |answer| answers.push(answer),

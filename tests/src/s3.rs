@@ -16,7 +16,7 @@ pub const SECRET_KEY: &str = "canary-secret-of-the-store-0123456789";
 /// The bucket of the tests.
 pub const BUCKET: &str = "kerf";
 /// Longest wait for a server that starts.
-const PATIENCE_START: Duration = Duration::from_secs(60);
+const PATIENCE_START: Duration = Duration::from_mins(1);
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

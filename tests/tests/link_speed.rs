@@ -125,6 +125,7 @@ fn over_the_links(bundle: &Path, frames: u64, keep: impl Keep + 'static) -> Vec<
         envelopes: inline(),
         answerer: Box::new(Number),
         metrics: std::sync::Arc::default(),
+        status: None,
     };
     let (goes, go) = channel();
     let begun = std::sync::Arc::new(Mutex::new(Instant::now()));

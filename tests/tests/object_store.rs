@@ -28,7 +28,7 @@ use kerf_wire::Digest;
 const LARGE: usize = 17 * 1024 * 1024 + 12_345;
 
 fn body(random: &mut Random, bytes: usize) -> Vec<u8> {
-    (0..bytes / 8 + 1)
+    (0..=bytes / 8)
         .flat_map(|_| random.next().to_le_bytes())
         .take(bytes)
         .collect()

@@ -49,6 +49,11 @@ impl Part for Computing {
 }
 
 /// Rounds of [`compute`] that take this long here: the fastest of some tries counts.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a number of rounds far below 2^53"
+)]
 fn rounds_of(time: Duration) -> u64 {
     let probe = 2_000_000;
     let fastest = (0..10).map(|_| {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Broker, BrokerError, Delivery, DeliveryToken, Message, Waker, topics};
+use super::{Broker, BrokerError, Delivery, DeliveryToken, Message, Probe, Waker, topics};
 
 /// Most messages waiting for one client; publishers wait.
 const MAX_WAITING: usize = 100_000;
@@ -244,6 +244,10 @@ impl Broker for MemoryBroker {
             }
             hub.0.changed.notify_all();
         })
+    }
+
+    fn probe(&self) -> Probe {
+        Probe::new(|| Ok(()))
     }
 
     fn connections(&self) -> u64 {

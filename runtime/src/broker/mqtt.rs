@@ -23,7 +23,7 @@ use rumqttc::v5::mqttbytes::v5::{Publish, PublishProperties};
 pub use config::{BadUrl, BrokerUrl, Credentials, MqttConfig};
 pub use tls::TlsConfig;
 
-use super::{Broker, BrokerError, Delivery, DeliveryToken, Mark, Message, Waker};
+use super::{Broker, BrokerError, CHECKSUM, Delivery, DeliveryToken, Mark, Message, Probe, Waker};
 use shared::{Link, Shared, State};
 
 /// How long a subscription or an acknowledgement waits for the one outgoing slot.
@@ -231,6 +231,19 @@ impl Broker for MqttBroker {
         })
     }
 
+    fn probe(&self) -> Probe {
+        let (shared, address) = (Arc::clone(&self.shared), self.address.clone());
+        Probe::new(move || {
+            let state = shared.lock();
+            match (&state.link, state.denied()) {
+                (Link::Up { .. }, None) => Ok(()),
+                (Link::Down(fault), _) => Err(fault.error(&address)),
+                (Link::Up { .. }, Some(denied)) => Err(denied.error(&address)),
+                (Link::Connecting, _) => Err(unreachable(&address, "still connecting")),
+            }
+        })
+    }
+
     fn connections(&self) -> u64 {
         self.shared.lock().connections
     }
@@ -250,9 +263,12 @@ impl Broker for MqttBroker {
 }
 
 fn properties(message: &Message) -> Option<PublishProperties> {
-    (message.response_topic.is_some() || message.correlation.is_some()).then(|| PublishProperties {
+    let checksum = message.checksum.map(|sum| (CHECKSUM.to_owned(), format!("{sum:08x}")));
+    let any = checksum.is_some() || message.response_topic.is_some() || message.correlation.is_some();
+    any.then(|| PublishProperties {
         response_topic: message.response_topic.clone(),
         correlation_data: message.correlation.clone().map(Bytes::from),
+        user_properties: checksum.into_iter().collect(),
         ..PublishProperties::default()
     })
 }

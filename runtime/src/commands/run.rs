@@ -14,7 +14,7 @@ use kerf_runtime::metrics::Metrics;
 use kerf_runtime::result;
 use kerf_runtime::spool::{self, SpoolLimits};
 use kerf_runtime::stage::envelope::Envelopes;
-use kerf_runtime::stage::head::{self, HeadConfig, HeadLinks, Summary};
+use kerf_runtime::stage::head::{self, HeadConfig, HeadLinks};
 use kerf_runtime::stage::keep::{Keep, MemoryKeep};
 use kerf_runtime::stage::solo::{self, SoloConfig};
 use kerf_runtime::stage::tail::{Confirm, Tail, TailConfig, TailLinks};
@@ -22,15 +22,17 @@ use kerf_runtime::stage::{Answerer, Border};
 use kerf_runtime::step::Step;
 use kerf_runtime::wire::Manifest;
 
+mod bucket;
 mod inputs;
 pub(crate) mod links;
 mod print;
 mod store;
 
-use inputs::tell;
+use bucket::BucketArgs;
+use inputs::{CameraArgs, tell};
 use links::Links;
+use print::ended;
 
-/// How long a tail waits for a frame before it looks around.
 const TAIL_WAIT: Duration = Duration::from_mins(1);
 /// Bytes that frames without receipts may take, unless configured.
 const SPOOL_BYTES: u64 = 256 * 1024 * 1024;
@@ -46,6 +48,8 @@ Examples:
   kerf-stage run --bundle bundle --part 1 --broker mqtt://localhost:1883
   kerf-stage run --bundle edge-only --input photo.jpg
   kerf-stage run --bundle edge-only --device cam-1 --broker mqtt://localhost:1883 --messages
+  kerf-stage run --bundle bundle --part 0 --broker mqtt://localhost:1883 --camera /dev/video0 --camera-fps 5
+  kerf-stage run --bundle bundle --store http://minio:9000 --bucket-input in/ --bucket-output out/
   kerf-stage run --config /etc/kerf/stage.toml
 
 A bundle must be signed by one of --keys. At the desk KERF_ALLOW_UNSIGNED=true takes any.")]
@@ -66,6 +70,10 @@ pub(crate) struct Run {
     /// message's response topic
     #[arg(long, env = "KERF_MESSAGES", conflicts_with_all = ["inputs", "stage-source", "watch"])]
     messages: bool,
+    #[command(flatten)]
+    camera: CameraArgs,
+    #[command(flatten)]
+    bucket: BucketArgs,
     /// Tails that share their frames with others of this group
     #[arg(long, env = "KERF_SHARE", value_name = "GROUP")]
     share: Option<String>,
@@ -78,9 +86,12 @@ pub(crate) struct Run {
     /// Do not wait for results, only for receipts; nothing is printed
     #[arg(long, env = "KERF_NO_RESULTS")]
     no_results: bool,
-    /// Serve the counters to Prometheus at /metrics on this address, e.g. 127.0.0.1:9464
+    /// Serve /metrics (Prometheus), /healthz and /readyz on this address, e.g. 127.0.0.1:9464
     #[arg(long, env = "KERF_METRICS", value_name = "ADDRESS")]
     metrics: Option<std::net::SocketAddr>,
+    /// Seconds between two reports of the counters on the status topic; 0 for none
+    #[arg(long, env = "KERF_STATUS_EVERY_S", value_name = "SECONDS", default_value_t = 60)]
+    status_every_s: u32,
     #[command(flatten)]
     settings: Config,
 }
@@ -98,6 +109,10 @@ impl Run {
         let dir = config.stage.bundle.as_deref();
         let trust = config.trust.trust();
         let bundle = trust.open(dir.ok_or_else(|| Failure::usage("--bundle DIR is needed"))?)?;
+        if let Some(prefixes) = self.bucket.config() {
+            let metrics = self.serve_metrics(Arc::default())?;
+            return self.bucket.run(&prefixes, &config, &bundle, metrics);
+        }
         let parts = bundle.manifest().parts.len();
         let index = match config.stage.part {
             Some(index) => index,
@@ -123,13 +138,8 @@ impl Run {
             bundle,
             index,
             step,
-            metrics: Arc::default(),
+            metrics: self.serve_metrics(Arc::default())?,
         };
-        if let Some(listen) = self.metrics {
-            let address = kerf_runtime::metrics::serve(Arc::clone(&stage.metrics), listen);
-            let address = address.map_err(|why| Failure::usage(format!("metrics on {listen}: {why}")))?;
-            log::info!("event=metrics address={address}");
-        }
         match index {
             0 if parts == 1 => stage.solo(&self),
             0 => stage.head(&self),
@@ -144,6 +154,16 @@ impl Run {
             ConfirmBy::Stage => Confirm::Stage,
             ConfirmBy::Reader => Confirm::Reader,
         }
+    }
+
+    /// Serves counters and health where that is asked for.
+    fn serve_metrics(&self, metrics: Arc<Metrics>) -> Result<Arc<Metrics>, Failure> {
+        if let Some(listen) = self.metrics {
+            let address = kerf_runtime::metrics::serve(Arc::clone(&metrics), listen)
+                .map_err(|why| Failure::usage(format!("metrics on {listen}: {why}")))?;
+            log::info!("event=metrics address={address}");
+        }
+        Ok(metrics)
     }
 }
 
@@ -176,6 +196,8 @@ impl Stage {
             warnings: self.step.warnings().to_vec(),
         };
         let mut publisher = self.links.publisher()?;
+        log::info!("event=ready part=0 device={}", config.device);
+        alive::ready();
         let summary = solo::run(
             source.as_mut(),
             &mut self.step,
@@ -211,7 +233,10 @@ impl Stage {
             envelopes: self.envelopes()?,
             answerer: answerer(self.manifest()),
             metrics: Arc::clone(&self.metrics),
+            status: self.links.status_every(args.status_every_s),
         };
+        self.metrics.health.warn(self.step.warnings());
+        log::info!("event=ready part=0 device={}", config.device);
         alive::ready();
         let summary = head::run(source.as_mut(), &mut self.step, links, &config, &mut |answer| {
             tell(asked.as_ref(), &answer);
@@ -245,6 +270,7 @@ impl Stage {
             broker: Box::new(broker),
             envelopes: self.envelopes()?,
             metrics: Arc::clone(&self.metrics),
+            status: self.links.status_every(args.status_every_s),
         };
         alive::ready();
         let mut tail = Tail::new(links, Box::new(self.step), answerer, config);
@@ -271,26 +297,4 @@ impl Stage {
 
 fn answerer(manifest: &Manifest) -> Box<dyn Answerer> {
     Box::new(result::Answer::new(manifest.labels.clone()))
-}
-
-/// 0 when every input is answered.
-fn ended(summary: Summary) -> Result<(), Failure> {
-    let Summary {
-        accepted,
-        answered,
-        refused,
-        failed,
-        dropped,
-        resent,
-    } = summary;
-    log::info!(
-        "event=ended accepted={accepted} answered={answered} refused={refused} failed={failed} dropped={dropped} resent={resent}"
-    );
-    if refused + failed + dropped == 0 {
-        return Ok(());
-    }
-    let text = format!(
-        "{answered} inputs answered, {failed} failed here, {refused} refused by the last stage, {dropped} dropped"
-    );
-    Err(Failure::new(Exit::RunFailed, anyhow::anyhow!(text)))
 }

@@ -1,4 +1,4 @@
-//! The metrics on a local port, for Prometheus: one answer to whatever is asked.
+//! Metrics and health on a local port, for Prometheus and for whoever restarts things.
 //!
 //! Owns: one listening socket. Must not know: what is counted.
 //! One connection at a time, each with a deadline and a bound: it is for the machine itself, not for the world.
@@ -12,6 +12,7 @@ use super::Metrics;
 
 /// How long one client may take.
 const DEADLINE: Duration = Duration::from_secs(2);
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Most bytes of a request that are read.
 const MAX_REQUEST_BYTES: usize = 8 * 1024;
 
@@ -38,18 +39,34 @@ fn answer(mut stream: TcpStream, metrics: &Metrics) -> std::io::Result<()> {
     stream.set_write_timeout(Some(DEADLINE))?;
     let mut room = [0; MAX_REQUEST_BYTES];
     let request = read_head(&mut stream, &mut room)?;
-    let (status, body) = if request.starts_with(b"GET /metrics") {
-        ("200 OK", metrics.text() + "# EOF\n")
-    } else {
-        ("404 Not Found", "only GET /metrics is here\n".to_owned())
-    };
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let (status, kind, body) = page(request, metrics);
     let length = body.len();
     write!(
         stream,
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )?;
     stream.flush()
+}
+
+/// Status, content type and body.
+fn page(request: &[u8], metrics: &Metrics) -> (&'static str, &'static str, String) {
+    let path = request.split(|b| *b == b' ').nth(1).unwrap_or_default();
+    match path {
+        b"/metrics" => ("200 OK", OPEN_METRICS, metrics.text() + "# EOF\n"),
+        // It answers, so it lives; whether its loop turns is the watchdog's question.
+        b"/healthz" => ("200 OK", "text/plain", "ok\n".to_owned()),
+        b"/readyz" => {
+            let document = metrics.health.document();
+            let ready = document["ready"] == true;
+            let status = if ready { "200 OK" } else { "503 Service Unavailable" };
+            (status, "application/json", format!("{document}\n"))
+        }
+        _ => (
+            "404 Not Found",
+            "text/plain",
+            "GET /metrics, /healthz and /readyz are here\n".to_owned(),
+        ),
+    }
 }
 
 /// Reads up to the empty line that ends a request's head, which may come in any number of pieces; what does not fit is left.
@@ -91,6 +108,17 @@ mod tests {
             answer.contains("\nkerf_frames_sent_total 7\n") && answer.ends_with("# EOF\n"),
             "{answer}"
         );
+        assert!(ask(address, "/healthz").starts_with("HTTP/1.1 200"));
+        assert!(ask(address, "/readyz").starts_with("HTTP/1.1 200"));
+        metrics
+            .health
+            .spool(Some((crate::exit::Exit::DiskFull, "no room".to_owned())));
+        let answer = ask(address, "/readyz");
+        assert!(
+            answer.starts_with("HTTP/1.1 503") && answer.contains("\"code\":50"),
+            "{answer}"
+        );
+        assert!(ask(address, "/metrics").contains("\nkerf_trouble_code{about=\"spool\"} 50\n"));
         assert!(ask(address, "/etc/passwd").starts_with("HTTP/1.1 404"));
     }
 }

@@ -107,6 +107,17 @@ impl Reader {
         })
     }
 
+    /// Takes a decoded image.
+    ///
+    /// # Errors
+    /// When the part takes no images, or nothing of this one is left after the crop.
+    pub fn image(&self, image: &image::DynamicImage, label: &str) -> Result<Input, SourceError> {
+        Ok(Input {
+            label: label.to_owned(),
+            tensors: self.pixels(image, Path::new(label))?,
+        })
+    }
+
     fn picture(&self, path: &Path) -> Result<Vec<(String, Tensor)>, SourceError> {
         self.preprocessor(path)?;
         self.pixels(&picture::open(path)?, path)

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use kerf_wire::{Frame, FrameId, Reference, WireError};
 
+use crate::exit::Failure;
 use crate::object::{ObjectError, ObjectStore, digest_of};
 
 /// The way for frames of any size.
@@ -56,6 +57,18 @@ impl EnvelopeError {
                     | ObjectError::Damaged { .. }
             )
         )
+    }
+}
+
+impl EnvelopeError {
+    /// What it says of the store's health; nothing where one object is to blame.
+    pub fn trouble(self) -> Option<Failure> {
+        match self {
+            Self::Object(why @ (ObjectError::Unreachable { .. } | ObjectError::Unauthorised { .. })) => {
+                Some(why.into())
+            }
+            _ => None,
+        }
     }
 }
 

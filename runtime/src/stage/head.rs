@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::envelope::Envelopes;
 use super::keep::Keep;
+use super::status::Status;
 use super::tail::Confirm;
 use super::{Answerer, Border, Part, handoff};
 use crate::broker::topics::Topics;
@@ -107,6 +108,8 @@ pub struct HeadLinks {
     pub answerer: Box<dyn Answerer>,
     /// What it counts.
     pub metrics: Arc<Metrics>,
+    /// What it tells of itself, where it does.
+    pub status: Option<Status>,
 }
 
 /// Runs until the source has ended and every frame is answered; a source without an end runs for ever.
@@ -129,12 +132,14 @@ pub fn run(
         envelopes,
         answerer,
         metrics,
+        status,
     } = links;
     let links = link::Ends {
         broker,
         keep,
         envelopes,
         metrics,
+        status,
     };
     std::thread::scope(|scope| {
         let link = scope.spawn(|| link::Link::new(links, reader, config, &gate, answered).run());

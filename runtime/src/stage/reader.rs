@@ -165,7 +165,7 @@ impl Reader {
     fn known(&self, delivery: &Delivery) -> Option<FrameId> {
         let message = &delivery.message;
         let of_topic = self.topics.device_of(&message.topic);
-        let id = id_of(&message.payload).filter(|id| of_topic == Some(id.device.as_str()));
+        let id = id_of(&message.payload).filter(|id| message.is_intact() && of_topic == Some(id.device.as_str()));
         if id.is_none() {
             log::warn!("event=result_refused topic={}", message.topic);
         }

@@ -187,6 +187,19 @@ impl Resident {
         self.run(&input, Vec::new(), begun.elapsed())
     }
 
+    /// Answers what came as bytes: a sealed frame, an image, `.npy` or `.npz`, told apart by how they begin.
+    ///
+    /// # Errors
+    /// As [`Resident::file`].
+    pub fn bytes(&mut self, label: &str, bytes: &[u8]) -> Result<InferenceResult, ResidentError> {
+        let begun = Instant::now();
+        if bytes.starts_with(b"KF") {
+            return self.frame(bytes);
+        }
+        let input = self.reader.decode(bytes, label)?;
+        self.run(&input, Vec::new(), begun.elapsed())
+    }
+
     fn run(
         &mut self,
         input: &Input,

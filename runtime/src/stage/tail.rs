@@ -12,6 +12,7 @@ use kerf_wire::{Envelope, FrameBuilder, FrameId, Outcome, Receipt, WireError};
 
 use super::dedupe::{Answers, StoredAnswer};
 use super::envelope::{EnvelopeError, Envelopes};
+use super::status::Status;
 use super::{Answerer, Border, Crossing, Part};
 use crate::alive::Alive;
 use crate::backend::RunError;
@@ -81,6 +82,8 @@ pub struct TailLinks {
     pub envelopes: Envelopes,
     /// What it counts.
     pub metrics: Arc<Metrics>,
+    /// What it tells of itself, where it does.
+    pub status: Option<Status>,
 }
 
 /// A stage behind the first.
@@ -88,6 +91,7 @@ pub struct Tail {
     broker: Box<dyn Broker>,
     envelopes: Envelopes,
     metrics: Arc<Metrics>,
+    status: Option<Status>,
     alive: Alive,
     part: Box<dyn Part>,
     answerer: Box<dyn Answerer>,
@@ -119,7 +123,10 @@ enum Refusal {
 impl Tail {
     /// A stage over its links and its part.
     pub fn new(links: TailLinks, part: Box<dyn Part>, answerer: Box<dyn Answerer>, config: TailConfig) -> Self {
+        links.metrics.health.watch(links.broker.probe());
+        links.metrics.health.warn(&config.warnings);
         Self {
+            status: links.status,
             broker: links.broker,
             envelopes: links.envelopes,
             metrics: links.metrics,
@@ -136,7 +143,12 @@ impl Tail {
     /// Waits for one delivery and deals with it, wholly.
     pub fn step(&mut self, wait: Duration) -> Step {
         self.alive.tick();
-        let delivery = match self.broker.receive(wait.min(self.alive.longest_wait())) {
+        let mut wait = wait.min(self.alive.longest_wait());
+        if let Some(status) = &mut self.status {
+            status.tick(self.broker.as_mut(), &self.metrics);
+            wait = wait.min(status.wait());
+        }
+        let delivery = match self.broker.receive(wait) {
             Ok(Some(delivery)) => delivery,
             Ok(None) => return Step::Nothing,
             Err(why) => {
@@ -197,6 +209,7 @@ impl Tail {
             Err(Refusal::Envelope(why)) if why.may_pass() => {
                 // Acknowledged all the same, or it would block those behind it; without a receipt it comes again.
                 log::warn!("event=not_fetched frame={id} why={:?}", why.to_string());
+                self.metrics.health.store(why.trouble());
                 Step::NotFetched
             }
             Err(why) => {
@@ -223,7 +236,7 @@ impl Tail {
     }
 
     fn publish_answer(&mut self, id: &FrameId, answer: StoredAnswer) -> Result<(), BrokerError> {
-        let mut result = Message::new(self.config.topics.result(&id.device), answer.result);
+        let mut result = Message::new(self.config.topics.result(&id.device), answer.result).checked();
         let receipt_topic = self.config.topics.receipt(&id.device);
         match self.config.confirm {
             Confirm::Stage => {

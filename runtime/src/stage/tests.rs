@@ -134,6 +134,7 @@ fn tail_of(hub: &Hub, crossing: Crossing) -> Tail {
         broker: Box::new(broker),
         envelopes: Envelopes::new(None, usize::MAX),
         metrics: Arc::default(),
+        status: None,
     };
     Tail::new(links, Box::new(Passing), Box::new(FirstByte), config)
 }
@@ -162,6 +163,7 @@ fn run_head_of(
             envelopes: Envelopes::new(None, usize::MAX),
             answerer: Box::new(FirstByte),
             metrics: Arc::default(),
+            status: None,
         },
         config,
         &mut |answer| answers.push(answer),
@@ -291,4 +293,84 @@ fn bytes_that_are_no_frame_are_acknowledged_and_dropped() {
         .unwrap();
     assert_eq!(tail.step(Duration::ZERO), Done::Refused);
     assert_eq!(tail.step(Duration::ZERO), Done::Nothing);
+}
+
+/// A broker whose link flips one bit of each result's first copy.
+struct Flipping {
+    broker: crate::broker::memory::MemoryBroker,
+    seen: std::collections::HashSet<Vec<u8>>,
+}
+
+impl Broker for Flipping {
+    fn subscribe(&mut self, filter: &str) -> Result<(), crate::broker::BrokerError> {
+        self.broker.subscribe(filter)
+    }
+
+    fn publish(&mut self, message: &Message, wait: Duration) -> Result<bool, crate::broker::BrokerError> {
+        self.broker.publish(message, wait)
+    }
+
+    fn receive(&mut self, wait: Duration) -> Result<Option<crate::broker::Delivery>, crate::broker::BrokerError> {
+        let mut delivery = self.broker.receive(wait)?;
+        if let Some(delivery) = &mut delivery
+            && delivery.message.topic.ends_with("/result")
+            && self.seen.insert(delivery.message.payload.to_vec())
+        {
+            // `"data":N` becomes `"dat`":N`: still JSON, and no answer any more.
+            let text = String::from_utf8(delivery.message.payload.to_vec()).unwrap();
+            delivery.message.payload = text.replace("\"data\"", "\"dat`\"").into();
+        }
+        Ok(delivery)
+    }
+
+    fn ack(&mut self, token: crate::broker::DeliveryToken) -> Result<(), crate::broker::BrokerError> {
+        self.broker.ack(token)
+    }
+
+    fn waker(&self) -> crate::broker::Waker {
+        self.broker.waker()
+    }
+
+    fn probe(&self) -> crate::broker::Probe {
+        self.broker.probe()
+    }
+
+    fn connections(&self) -> u64 {
+        self.broker.connections()
+    }
+}
+
+#[test]
+fn a_result_that_was_damaged_on_its_way_is_not_delivered_and_comes_again() {
+    let hub = Hub::default();
+    let mut tail = tail(&hub);
+    let mut broker = Flipping {
+        broker: hub.connect(),
+        seen: std::collections::HashSet::new(),
+    };
+    let config = head_config();
+    head::subscribe(&mut broker, &config).unwrap();
+    let links = HeadLinks {
+        broker: Box::new(broker),
+        keep: Box::new(MemoryKeep::new(1 << 20, WhenFull::RefuseNew)),
+        envelopes: Envelopes::new(None, usize::MAX),
+        answerer: Box::new(FirstByte),
+        metrics: Arc::default(),
+        status: None,
+    };
+    let done = AtomicBool::new(false);
+    let mut data = Vec::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                tail.step(Duration::from_millis(10));
+            }
+        });
+        let mut source = Counting { next: 0, end: 3 };
+        head::run(&mut source, &mut Passing, links, &config, &mut |answer| {
+            data.extend(answer.result.outputs[0].data.clone());
+        });
+        done.store(true, Ordering::Release);
+    });
+    assert_eq!(data.len(), 3, "{data:?}");
 }

@@ -140,6 +140,7 @@ impl Runner {
             envelopes: Envelopes::new(None, INLINE_BYTES),
             answerer: Box::new(result::Answer::new(Vec::new())),
             metrics: Arc::default(),
+            status: None,
         };
         let answers = std::sync::Mutex::new(Vec::new());
         let mut source = self.source(&bundle, repeats);

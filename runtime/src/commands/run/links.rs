@@ -12,6 +12,7 @@ use kerf_runtime::config::{self, BrokerConfig, Config, StoreConfig};
 use kerf_runtime::exit::{Exit, Failure, OrExit};
 use kerf_runtime::object::ObjectStore;
 use kerf_runtime::stage::keep::WhenFull;
+use kerf_runtime::stage::status::Status;
 use kerf_runtime::wire::{DeviceId, InferenceResult};
 
 use super::store;
@@ -153,6 +154,13 @@ impl Links {
         let mut message = Message::new(self.topics.status(&self.device, part), document.to_string());
         message.retain = true;
         message
+    }
+
+    /// The counters on the status topic, so often.
+    pub(super) fn status_every(&self, seconds: u32) -> Option<Status> {
+        let part = self.part.filter(|_| seconds > 0)?;
+        let every = Duration::from_secs(seconds.into());
+        Some(Status::new(self.status(part, "online"), every))
     }
 
     /// The object store for frames too large for the broker; none where none is configured.

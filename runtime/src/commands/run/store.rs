@@ -4,8 +4,8 @@ use std::path::Path;
 
 use kerf_runtime::config::StoreConfig;
 use kerf_runtime::exit::Failure;
-use kerf_runtime::object::ObjectStore;
 use kerf_runtime::object::directory::DirectoryStore;
+use kerf_runtime::object::{Folder, ObjectStore};
 
 /// Opens what is configured: `file:///DIR`, or an S3-compatible store at `http(s)://…`.
 pub(super) fn open(config: &StoreConfig) -> Result<Option<Box<dyn ObjectStore>>, Failure> {
@@ -16,15 +16,26 @@ pub(super) fn open(config: &StoreConfig) -> Result<Option<Box<dyn ObjectStore>>,
         return Ok(Some(Box::new(DirectoryStore::open(Path::new(dir))?)));
     }
     if url.starts_with("http://") || url.starts_with("https://") {
-        return s3(url, config).map(Some);
+        return Ok(Some(Box::new(s3(url, config)?)));
     }
     Err(Failure::usage(format!(
         "store {url:?}: expected http(s)://HOST:PORT or file:///DIR"
     )))
 }
 
+/// The same place, for objects by their keys.
+pub(super) fn open_folder(config: &StoreConfig) -> Result<Option<Box<dyn Folder>>, Failure> {
+    let Some(url) = config.url.as_deref() else {
+        return Ok(None);
+    };
+    if let Some(dir) = url.strip_prefix("file://") {
+        return Ok(Some(Box::new(DirectoryStore::open(Path::new(dir))?)));
+    }
+    Ok(Some(Box::new(s3(url, config)?)))
+}
+
 #[cfg(feature = "s3")]
-fn s3(url: &str, config: &StoreConfig) -> Result<Box<dyn ObjectStore>, Failure> {
+fn s3(url: &str, config: &StoreConfig) -> Result<kerf_runtime::object::s3::S3Store, Failure> {
     use kerf_runtime::bundle::read_bounded;
     use kerf_runtime::exit::{Exit, OrExit};
     use kerf_runtime::object::s3::{PATIENCE, PRESIGNED_FOR, S3Config, S3Store};
@@ -72,11 +83,11 @@ fn s3(url: &str, config: &StoreConfig) -> Result<Box<dyn ObjectStore>, Failure> 
     })
     .or_exit(Exit::Usage)?;
     store.check_keys()?;
-    Ok(Box::new(store))
+    Ok(store)
 }
 
 #[cfg(not(feature = "s3"))]
-fn s3(url: &str, _config: &StoreConfig) -> Result<Box<dyn ObjectStore>, Failure> {
+fn s3(url: &str, _config: &StoreConfig) -> Result<DirectoryStore, Failure> {
     Err(Failure::usage(format!(
         "store {url:?} needs a program built with the feature s3; file:///DIR works without"
     )))

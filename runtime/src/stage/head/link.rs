@@ -7,35 +7,25 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use kerf_wire::FrameId;
-
 use super::gate::Gate;
 use super::make::Made;
 use super::{Answer, HeadConfig, Summary};
 use crate::alive::Alive;
-use crate::broker::{Broker, Message};
+use crate::broker::Broker;
 use crate::metrics::Metrics;
 use crate::stage::envelope::Envelopes;
 use crate::stage::flights::Flights;
 use crate::stage::handoff::Reader;
 use crate::stage::keep::Keep;
-use refused::Refused;
+use crate::stage::status::Status;
 
 mod own;
 mod receive;
 mod refused;
+mod send;
 
-/// How long one publish may wait for the outgoing slot before receipts are looked at again.
-const SLOT_WAIT: Duration = Duration::from_millis(20);
 /// How long to wait before trying again what the disk or the broker refused.
 const RETRY_WAIT: Duration = Duration::from_millis(500);
-/// How long to wait when nothing is due.
-const IDLE_WAIT: Duration = Duration::from_mins(1);
-/// Frames sent before receipts are looked at.
-const MAX_SENDS: usize = 16;
-/// Sends of one frame by reference after which its object is put again.
-const PUT_AGAIN_AFTER: u32 = 2;
 /// Names of inputs that are remembered until the answer; beyond, answers come without.
 const MAX_LABELS: usize = 65_536;
 /// The same trouble is logged no more often.
@@ -47,6 +37,7 @@ pub(super) struct Ends {
     pub(super) keep: Box<dyn Keep>,
     pub(super) envelopes: Envelopes,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) status: Option<Status>,
 }
 
 pub(super) struct Link<'a> {
@@ -54,6 +45,7 @@ pub(super) struct Link<'a> {
     keep: Box<dyn Keep>,
     envelopes: Envelopes,
     metrics: Arc<Metrics>,
+    status: Option<Status>,
     alive: Alive,
     reader: Reader<Made>,
     config: &'a HeadConfig,
@@ -88,6 +80,7 @@ impl<'a> Link<'a> {
         answered: &'a mut (dyn FnMut(Answer) + Send),
     ) -> Self {
         let crossing = config.onward.crossing;
+        links.metrics.health.watch(links.broker.probe());
         Self {
             connections: links.broker.connections(),
             boot: links.keep.boot(),
@@ -96,6 +89,7 @@ impl<'a> Link<'a> {
             keep: links.keep,
             envelopes: links.envelopes,
             metrics: links.metrics,
+            status: links.status,
             alive: Alive::new(),
             reader,
             config,
@@ -127,7 +121,12 @@ impl<'a> Link<'a> {
                 }
                 return self.summary;
             }
-            self.receive(wait.min(self.alive.longest_wait()));
+            let mut wait = wait.min(self.alive.longest_wait());
+            if let Some(status) = &mut self.status {
+                status.tick(self.broker.as_mut(), &self.metrics);
+                wait = wait.min(status.wait());
+            }
+            self.receive(wait);
         }
     }
 
@@ -143,7 +142,9 @@ impl<'a> Link<'a> {
         let frames: Vec<_> = self.group.iter().map(|m| (m.sequence, m.frame.clone())).collect();
         match self.keep.accept(&frames) {
             Ok(dropped) => {
-                self.refused_at = None;
+                if self.refused_at.take().is_some() {
+                    self.metrics.health.spool(None);
+                }
                 self.summary.accepted += frames.len() as u64;
                 self.metrics.accepted.add(frames.len() as u64);
                 for made in std::mem::take(&mut self.group) {
@@ -157,6 +158,7 @@ impl<'a> Link<'a> {
             }
             Err(why) => {
                 self.refused_at = Some(Instant::now());
+                self.metrics.health.spool(Some((why.exit(), why.to_string())));
                 self.say(|| format!("event=not_accepted code={} why={:?}", why.exit() as u8, why.to_string()));
             }
         }
@@ -197,94 +199,6 @@ impl<'a> Link<'a> {
                 }
             }
         }
-    }
-
-    /// Sends what is due; gives how long to wait for deliveries then.
-    fn send(&mut self) -> Duration {
-        let connections = self.broker.connections();
-        if connections != self.connections {
-            self.connections = connections;
-            self.flights.resend_all(Instant::now());
-        }
-        for _ in 0..MAX_SENDS {
-            let Some((sequence, frame)) = self.flights.due(Instant::now()) else {
-                let due = self.flights.next_due();
-                let wait = due.map_or(IDLE_WAIT, |due| due.saturating_duration_since(Instant::now()));
-                return if self.group.is_empty() {
-                    wait
-                } else {
-                    wait.min(RETRY_WAIT)
-                };
-            };
-            let mark = self.flights.flight_mut(sequence).and_then(|flight| flight.mark);
-            if mark.is_some_and(|mark| !self.broker.has_taken(mark)) {
-                self.flights.put_off(sequence, Instant::now());
-                continue;
-            }
-            match self.send_one(sequence, &frame) {
-                Ok(true) => {}
-                Ok(false) => return Duration::ZERO,
-                Err(Refused::ForEver(why)) => self.give_up(sequence, &why),
-                Err(Refused::ForNow(why)) => {
-                    self.say(|| format!("event=not_sent why={why:?}"));
-                    return RETRY_WAIT;
-                }
-            }
-            if !self.reader.is_empty() {
-                // Frames wait to be accepted: a long backlog must not hold them.
-                break;
-            }
-        }
-        Duration::ZERO
-    }
-
-    /// Sends one frame; false when the broker has no room for it now.
-    fn send_one(&mut self, sequence: u64, frame: &Bytes) -> Result<bool, Refused> {
-        let id = FrameId {
-            device: self.config.device.clone(),
-            boot: self.boot,
-            sequence,
-        };
-        let message = if own::is_answer(frame) {
-            self.result_message(&id, frame)?
-        } else {
-            Message::new(self.topic.clone(), self.envelope(&id, frame)?)
-        };
-        // Before the hand-over: the answer can be on its way back before `publish` returns.
-        let at = Instant::now();
-        let sent = self.broker.publish(&message, SLOT_WAIT);
-        if sent.map_err(|why| Refused::of_broker(&why))? {
-            self.metrics.sent.add(1);
-            let mark = self.broker.mark();
-            if let Some(flight) = self.flights.flight_mut(sequence) {
-                flight.mark = Some(mark);
-            }
-            if self.flights.sent(sequence, at) {
-                self.summary.resent += 1;
-                self.metrics.resent.add(1);
-                log::debug!("event=resent sequence={sequence} frame_bytes={}", frame.len());
-            }
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
-    /// The frame's envelope, made once.
-    fn envelope(&mut self, id: &FrameId, frame: &Bytes) -> Result<Bytes, Refused> {
-        let flight = self.flights.flight_mut(id.sequence);
-        let (sends, known) = flight.map_or((0, None), |f| (f.sends, f.envelope.clone()));
-        // An object that nobody could read is put again: a store may have lost it.
-        let envelope = match known.filter(|_| sends < PUT_AGAIN_AFTER) {
-            Some(envelope) => envelope,
-            None => self
-                .envelopes
-                .wrap(id, frame)
-                .map_err(|why| Refused::of_envelope(&why))?,
-        };
-        if let Some(flight) = self.flights.flight_mut(id.sequence) {
-            flight.envelope = Some(envelope.clone());
-        }
-        Ok(envelope)
     }
 
     fn free(&mut self, sequence: u64) {

@@ -27,6 +27,7 @@ impl Tail {
             Envelope::Inline(frame) => frame,
             Envelope::Reference(reference) => {
                 body = self.envelopes.fetch(reference)?;
+                self.metrics.health.store(None);
                 fetched = Frame::parse(&body)?;
                 &fetched
             }

@@ -178,6 +178,7 @@ fn a_middle_part_answers_at_its_exit_and_sends_the_others_on() {
         broker: Box::new(broker),
         envelopes: Envelopes::new(None, usize::MAX),
         metrics: Arc::default(),
+        status: None,
     };
     let mut middle = Tail::new(links, Box::new(EvenAnswers), Box::new(FirstByte), middle);
     let mut broker = hub.connect();
@@ -188,6 +189,7 @@ fn a_middle_part_answers_at_its_exit_and_sends_the_others_on() {
         broker: Box::new(broker),
         envelopes: Envelopes::new(None, usize::MAX),
         metrics: Arc::default(),
+        status: None,
     };
     let last = TailConfig {
         topics: topics(),

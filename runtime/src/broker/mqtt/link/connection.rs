@@ -15,7 +15,7 @@ use crate::broker::mqtt::config::{INFLIGHT_MAX, MqttConfig};
 use crate::broker::mqtt::properties;
 use crate::broker::mqtt::shared::{DENIED_WAIT, Fault, Link, Shared};
 use crate::broker::mqtt::tls;
-use crate::broker::{Delivery, DeliveryToken, Message};
+use crate::broker::{CHECKSUM, Delivery, DeliveryToken, Message};
 
 /// Requests that may wait in rumqttc: what waits there is lost with the connection.
 const CHANNEL_CAPACITY: usize = 1;
@@ -177,17 +177,19 @@ impl<'a> Connection<'a> {
                 "{waiting} deliveries wait, and the broker sends more than our receive maximum"
             )));
         }
-        let (response_topic, correlation) = publish.properties.map_or((None, None), |p| {
-            (p.response_topic, p.correlation_data.map(|c| c.to_vec()))
-        });
+        let properties = publish.properties.unwrap_or_default();
+        let checksum = properties.user_properties.iter().find(|(name, _)| name == CHECKSUM);
+        // One that is no number belongs to no payload.
+        let checksum = checksum.map(|(_, sum)| u32::from_str_radix(sum, 16).unwrap_or_default());
         let token = DeliveryToken((state.epoch << 16) | u64::from(publish.pkid));
         state.deliveries.push_back(Delivery {
             message: Message {
                 topic,
                 payload: publish.payload,
                 retain: publish.retain,
-                response_topic,
-                correlation,
+                response_topic: properties.response_topic,
+                correlation: properties.correlation_data.map(|data| data.to_vec()),
+                checksum,
             },
             token,
             at: Instant::now(),

@@ -9,7 +9,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use kerf_wire::{FrameId, InferenceResult, Outcome, Receipt};
 
-use super::{Link, Refused};
+use super::Link;
+use super::refused::Refused;
 use crate::broker::Message;
 use crate::stage::head::Answer;
 use crate::stage::tail::Confirm;
@@ -22,7 +23,7 @@ pub(super) fn is_answer(kept: &[u8]) -> bool {
 impl Link<'_> {
     /// What the broker carries for an answer of our own.
     pub(super) fn result_message(&self, id: &FrameId, result: &Bytes) -> Result<Message, Refused> {
-        let mut message = Message::new(self.config.topics.result(&id.device), result.clone());
+        let mut message = Message::new(self.config.topics.result(&id.device), result.clone()).checked();
         if self.config.confirm == Confirm::Reader {
             let receipt = Receipt {
                 id: id.clone(),

@@ -64,6 +64,11 @@ impl Link<'_> {
     }
 
     fn take_result(&mut self, delivery: &Delivery) {
+        if !delivery.message.is_intact() {
+            // The frame stays unanswered, is sent again, and so is its result.
+            log::warn!("event=result_damaged topic={}", delivery.message.topic);
+            return;
+        }
         let result: InferenceResult = match serde_json::from_slice(&delivery.message.payload) {
             Ok(result) => result,
             Err(why) => {

@@ -1,0 +1,116 @@
+//! `kerf-stage run --bucket-input …`: the last part, fed from a bucket.
+//!
+//! Owns: when the bucket is looked at. Must not know: what objects hold.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use kerf_runtime::alive::{self, Alive};
+use kerf_runtime::broker::Broker;
+use kerf_runtime::bundle::Bundle;
+use kerf_runtime::config::Config;
+use kerf_runtime::exit::{Exit, Failure, OrExit};
+use kerf_runtime::metrics::Metrics;
+use kerf_runtime::stage::bucket::{Bucket, BucketConfig};
+use kerf_runtime::stage::resident::Resident;
+
+use super::{links::Links, store};
+
+/// A bucket as the source and the sink of a stage.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Bucket")]
+pub(super) struct BucketArgs {
+    /// Answer each object under this prefix of the store's bucket: images, .npy, .npz, frames
+    #[arg(long, env = "KERF_BUCKET_INPUT", value_name = "PREFIX", requires = "bucket_output")]
+    bucket_input: Option<String>,
+    /// Put the answers under this prefix, as the object's name and .json
+    #[arg(long, env = "KERF_BUCKET_OUTPUT", value_name = "PREFIX", requires = "bucket_input")]
+    bucket_output: Option<String>,
+    /// Leave inputs in the bucket; one that has an answer is not taken again
+    #[arg(long, env = "KERF_BUCKET_KEEP", requires = "bucket_input")]
+    bucket_keep: bool,
+    /// Look at the bucket when something comes on this topic of the broker, e.g. the store's notifications
+    #[arg(long, env = "KERF_BUCKET_EVENTS", value_name = "TOPIC", requires = "bucket_input")]
+    bucket_events: Option<String>,
+    /// Look at the bucket so often in any case
+    #[arg(long, env = "KERF_BUCKET_EVERY_S", value_name = "SECONDS", default_value_t = 10)]
+    bucket_every_s: u32,
+}
+
+impl BucketArgs {
+    /// The prefixes, where this stage is fed from a bucket.
+    pub(super) fn config(&self) -> Option<BucketConfig> {
+        Some(BucketConfig {
+            input: self.bucket_input.clone()?,
+            output: self.bucket_output.clone()?,
+            keep: self.bucket_keep,
+        })
+    }
+
+    /// Runs until it is stopped.
+    pub(super) fn run(
+        &self,
+        prefixes: &BucketConfig,
+        config: &Config,
+        bundle: &Bundle,
+        metrics: Arc<Metrics>,
+    ) -> Result<(), Failure> {
+        let part = config.stage.part;
+        let resident = Resident::load(bundle, part, &config.backend.names, &config.backend.options())?;
+        let folder = store::open_folder(&config.store)?;
+        let folder = folder.ok_or_else(|| Failure::usage("--bucket-input needs --store"))?;
+        let mut broker = match &self.bucket_events {
+            Some(topic) => {
+                let links = Links::of_reader(config)?;
+                let mut broker = links.connect_for("events")?;
+                broker.subscribe(topic)?;
+                metrics.health.watch(broker.probe());
+                Some(broker)
+            }
+            None => None,
+        };
+        let mut bucket = Bucket::new(folder, resident, metrics, prefixes.clone()).or_exit(Exit::Usage)?;
+        let every = Duration::from_secs(self.bucket_every_s.max(1).into());
+        let mut watchdog = Alive::new();
+        log::info!(
+            "event=ready takes=objects input={} output={}",
+            prefixes.input,
+            prefixes.output
+        );
+        alive::ready();
+        loop {
+            watchdog.tick();
+            if let Err(why) = bucket.look() {
+                log::warn!(
+                    "event=bucket_not_read code={} why={:?}",
+                    why.exit() as u8,
+                    why.to_string()
+                );
+            }
+            let wait = every.min(watchdog.longest_wait());
+            match &mut broker {
+                Some(broker) => wait_for_event(broker, wait),
+                None => std::thread::sleep(wait),
+            }
+        }
+    }
+}
+
+/// Until an event has come, or this time is over. What events say is not looked at: the listing knows.
+fn wait_for_event(broker: &mut impl Broker, wait: Duration) {
+    let until = Instant::now() + wait;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match broker.receive(left) {
+            Ok(Some(delivery)) => {
+                if let Err(why) = broker.ack(delivery.token) {
+                    log::debug!("event=not_acknowledged why={:?}", why.to_string());
+                }
+                return;
+            }
+            Ok(None) if !left.is_zero() => {}
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
