@@ -16,6 +16,7 @@ use crate::limits::{MAX_ARTIFACT_BYTES, MAX_COMPANION_BYTES, MAX_TENSOR_FILE_BYT
 mod error;
 mod file;
 mod guard;
+pub mod set;
 pub mod signature;
 mod trust;
 

@@ -11,9 +11,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use kerf_wire::InferenceResult;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::exit::{Exit, Failure, OrExit as _};
+use crate::stage::unix_us;
 
 /// The supervisor's variable with the input's path.
 pub const INPUT_FILE_PATH: &str = "INPUT_FILE_PATH";
@@ -21,6 +22,12 @@ pub const INPUT_FILE_PATH: &str = "INPUT_FILE_PATH";
 pub const TMP_OUTPUT_DIR: &str = "TMP_OUTPUT_DIR";
 /// The supervisor's variable with the input object's key; missing in synchronous calls.
 pub const STORAGE_OBJECT_KEY: &str = "STORAGE_OBJECT_KEY";
+/// The supervisor's variable with the time at which the input object was made, by the store's clock.
+pub const EVENT_TIME: &str = "EVENT_TIME";
+/// The manager's variable with the job's name.
+pub const JOB_UUID: &str = "JOB_UUID";
+/// Kubernetes' variable with the pod's name.
+pub const HOSTNAME: &str = "HOSTNAME";
 
 /// Name of the result for an input object's key: the whole key with `/` as `_`, and `.json`. A client that chose the key
 /// knows the name without asking anybody.
@@ -44,19 +51,40 @@ pub struct Job {
     pub input: PathBuf,
     output_dir: PathBuf,
     key: String,
+    place: Place,
     begun: Instant,
     loaded: Option<Duration>,
 }
 
-/// Where a job's time went, ms on its own monotonic clock.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct JobTimes {
+/// Which job this is, for whoever puts its time line together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// When the input object was made, as the event says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<String>,
+    /// The job's name at the manager.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The pod's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<String>,
+}
+
+/// Where a job's time went: durations on its own monotonic clock, its start on its node's wall clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobTimes {
     /// From the start to the loaded part.
-    load_ms: f64,
+    pub load_ms: f64,
     /// From the loaded part to the answer.
-    answer_ms: f64,
+    pub answer_ms: f64,
     /// From the start to writing this.
-    total_ms: f64,
+    pub total_ms: f64,
+    /// When the stage started, µs since 1970: comparable with other times of the same node only.
+    #[serde(default)]
+    pub started_unix_us: u64,
+    /// Which job this was.
+    #[serde(flatten)]
+    pub place: Place,
 }
 
 #[derive(Serialize)]
@@ -76,6 +104,11 @@ impl Job {
             input: input.into(),
             output_dir: output_dir.into(),
             key,
+            place: Place {
+                event_time: find(EVENT_TIME),
+                name: find(JOB_UUID),
+                pod: find(HOSTNAME),
+            },
             begun: Instant::now(),
             loaded: None,
         })
@@ -116,10 +149,13 @@ impl Job {
         let total = self.begun.elapsed();
         let load = self.loaded.unwrap_or(total);
         let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+        let total_us = u64::try_from(total.as_micros()).unwrap_or(u64::MAX);
         JobTimes {
             load_ms: ms(load),
             answer_ms: ms(total.saturating_sub(load)),
             total_ms: ms(total),
+            started_unix_us: unix_us().saturating_sub(total_us),
+            place: self.place.clone(),
         }
     }
 

@@ -12,6 +12,7 @@ mod coding;
 pub mod dedupe;
 pub mod envelope;
 mod flights;
+pub mod front;
 pub mod handoff;
 pub mod head;
 pub mod keep;

@@ -9,6 +9,7 @@ pub mod image;
 pub mod layer;
 pub mod manifests;
 mod oci;
+pub mod parts;
 pub mod scalar;
 
 /// Longest program that goes into an image, bytes.

@@ -22,8 +22,8 @@ use kerf_wire::Manifest;
 use kerf_wire::manifest::{ExitPolicy, Preprocess};
 
 pub use draft::Draft;
-pub use names::manifest_file_of;
-pub use set::{SET, Set, SetCut, set};
+pub use kerf_wire::manifest::set::{SET, WHOLE, manifest_file_of};
+pub use set::{Set, SetCut, SetWhole, set};
 pub use write::{Folder, Timing, Written, replace_file, replace_manifest};
 
 use crate::cut::{Cut, Illegal, Partition};

@@ -16,6 +16,7 @@ mod conversion;
 mod exits;
 mod format;
 mod preprocess;
+pub mod set;
 
 pub use check::ManifestError;
 pub use conversion::{Binding, Comparison, Conversion, Precision};

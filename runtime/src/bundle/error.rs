@@ -59,6 +59,14 @@ pub enum BundleError {
         /// How many there are.
         parts: usize,
     },
+    /// The set has no manifest for a frame's cut, or for the whole model.
+    #[error("{} has no manifest for {what}", path.display())]
+    NotInSet {
+        /// The set's folder.
+        path: PathBuf,
+        /// The cut by its id, or the whole model.
+        what: String,
+    },
     /// A file has another length than the manifest says.
     #[error("{} has {got} bytes, its manifest says {expected}", path.display())]
     Length {

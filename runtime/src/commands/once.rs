@@ -101,7 +101,7 @@ impl Once {
 
 /// Whatever fails from here on is told by a file, loading included.
 fn run_job(mut job: Job, target: &Target) -> Result<(), Failure> {
-    let outcome = target.resident().and_then(|mut resident| {
+    let outcome = target.resident_for(&job.input).and_then(|mut resident| {
         job.loaded();
         Ok(resident.file(&job.input)?)
     });

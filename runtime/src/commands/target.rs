@@ -1,15 +1,15 @@
 //! What `once` and `bench` run: one part of a bundle, or a whole bare model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kerf_runtime::bundle::{Bundle, open_model};
+use kerf_runtime::bundle::{Bundle, open_model, set};
 use kerf_runtime::config::{BackendConfig, Config, StageConfig, TrustConfig};
 use kerf_runtime::exit::Failure;
-use kerf_runtime::source::Reader;
+use kerf_runtime::source::{Reader, frame};
 use kerf_runtime::stage::resident::Resident;
 use kerf_runtime::step::Step;
-use kerf_runtime::wire::Digest;
+use kerf_runtime::wire::{CutId, Digest};
 
 /// The options that name a part.
 #[derive(Debug, Args)]
@@ -60,8 +60,17 @@ impl Ready {
 }
 
 impl Target {
-    /// Loads the last part of the bundle, to answer by itself.
+    /// Loads the last part of the bundle, to answer by itself; of a set, the whole model.
     pub(super) fn resident(&self) -> Result<Resident, Failure> {
+        self.resident_behind(None)
+    }
+
+    /// Loads the last part for one input: of a set, the part behind the cut that a frame names.
+    pub(super) fn resident_for(&self, input: &Path) -> Result<Resident, Failure> {
+        self.resident_behind(frame::cut_of(input)?)
+    }
+
+    fn resident_behind(&self, cut: Option<CutId>) -> Result<Resident, Failure> {
         let settings = Config {
             stage: self.stage.clone(),
             trust: self.trust.clone(),
@@ -69,9 +78,10 @@ impl Target {
             ..Config::default()
         };
         let config = settings.resolve(self.config.as_deref())?;
-        let dir = config.stage.bundle.as_deref();
+        let place = config.stage.bundle.as_deref();
+        let place = place.ok_or_else(|| Failure::usage("--bundle DIR is needed: only a bundle answers"))?;
         let trust = config.trust.trust();
-        let bundle = trust.open(dir.ok_or_else(|| Failure::usage("--bundle DIR is needed: only a bundle answers"))?)?;
+        let bundle = trust.open(&set::manifest_for(place, cut)?)?;
         let (names, options) = (&config.backend.names, config.backend.options());
         let resident = Resident::load(&bundle, config.stage.part, names, &options)?;
         // Loading has passed the bundle's self-test: from now on nothing older runs here.

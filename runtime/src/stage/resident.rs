@@ -7,7 +7,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kerf_wire::codec::Coder;
-use kerf_wire::limits::MAX_MESSAGE_BYTES;
 use kerf_wire::result::HopTimes;
 use kerf_wire::{Digest, Frame, Hop, InferenceResult, TensorSpec, WireError};
 
@@ -181,7 +180,7 @@ impl Resident {
     pub fn file(&mut self, path: &Path) -> Result<InferenceResult, ResidentError> {
         let begun = Instant::now();
         if path.extension().is_some_and(|e| e == crate::source::frame::ENDING) {
-            return self.frame(&read_frame(path)?);
+            return self.frame(&crate::source::frame::read(path)?);
         }
         let input = self.reader.read(path)?;
         self.run(&input, Vec::new(), begun.elapsed())
@@ -229,22 +228,6 @@ impl Resident {
             error: None,
         })
     }
-}
-
-/// A frame file, not longer than a frame may be.
-fn read_frame(path: &Path) -> Result<Vec<u8>, SourceError> {
-    let unreadable = |why: std::io::Error| SourceError::Unreadable {
-        path: path.display().to_string(),
-        why: why.to_string(),
-    };
-    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-    if bytes > MAX_MESSAGE_BYTES as u64 {
-        return Err(SourceError::OverLimit {
-            path: path.display().to_string(),
-            what: format!("{bytes} bytes, expected at most {MAX_MESSAGE_BYTES}"),
-        });
-    }
-    std::fs::read(path).map_err(unreadable)
 }
 
 fn check(frame: &Frame<'_>, before: &Border) -> Result<(), ResidentError> {

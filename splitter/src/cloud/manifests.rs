@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use kerf_runtime::bundle::Bundle;
-
+use super::parts::Parts;
 use super::scalar::{Broker, Bucket, Cluster, ImageName, Name, Quantity};
 use super::{CloudError, file_error};
 
@@ -65,17 +64,32 @@ const FILES: [(&str, &str); 14] = [
     ),
 ];
 
+/// What of them a set has: only a job knows its cut.
+const OF_A_SET: [&str; 2] = ["Dockerfile", "oscar-"];
+/// A set's own page.
+const SET_README: &str = include_str!("templates/README-set.md");
+
+/// The files for a bundle, or for a set.
+fn files_for(parts: &Parts) -> Vec<(&'static str, &'static str)> {
+    if parts.last.is_some() {
+        return FILES.to_vec();
+    }
+    let fits = |path: &str| OF_A_SET.iter().any(|begin| path.starts_with(begin)) && !path.contains("exposed");
+    let mut files = vec![("README.md", SET_README)];
+    files.extend(FILES.into_iter().filter(|(path, _)| fits(path)));
+    files
+}
+
 /// Writes all variants into a new folder, with the bundle's own files for the Dockerfile; gives the files' names. Nothing
 /// is left behind when it fails.
 ///
 /// # Errors
-/// When the folder is there, or the bundle is refused.
-pub fn write(bundle: &Bundle, settings: &Settings, to: &Path) -> Result<Vec<String>, CloudError> {
+/// When the folder is there, or a file cannot be read or written.
+pub fn write(parts: &Parts, settings: &Settings, to: &Path) -> Result<Vec<String>, CloudError> {
     if to.exists() {
         return Err(CloudError::Exists(to.display().to_string()));
     }
-    bundle.verify_all()?;
-    let part = bundle.manifest().parts.len().saturating_sub(1);
+    let part = parts.last.unwrap_or_default();
     let fail = file_error(to);
     let parent = to
         .parent()
@@ -83,13 +97,13 @@ pub fn write(bundle: &Bundle, settings: &Settings, to: &Path) -> Result<Vec<Stri
         .unwrap_or(Path::new("."));
     let temporary = tempfile::tempdir_in(parent).map_err(&fail)?;
     let mut written = Vec::new();
-    for (path, template) in FILES {
+    for (path, template) in files_for(parts) {
         put(temporary.path(), path, fill(template, settings, part).as_bytes()).map_err(&fail)?;
         written.push(path.to_owned());
     }
-    for entry in fs::read_dir(bundle.dir()).map_err(file_error(bundle.dir()))? {
+    for entry in fs::read_dir(&parts.dir).map_err(file_error(&parts.dir))? {
         let entry = entry.map_err(&fail)?;
-        // `verify_all` has refused links and what is no plain file among those that the manifest names.
+        // Opening has refused links and what is no plain file among those that the manifest names.
         if entry.file_type().is_ok_and(|kind| kind.is_file()) {
             let bytes = fs::read(entry.path()).map_err(file_error(&entry.path()))?;
             let path = format!("bundle/{}", entry.file_name().to_string_lossy());
@@ -156,7 +170,7 @@ mod tests {
             memory: "1Gi".parse().unwrap(),
             replicas: (1, 2),
         };
-        for (path, template) in FILES {
+        for (path, template) in FILES.into_iter().chain([("README.md", SET_README)]) {
             let text = fill(template, &settings, 1);
             assert!(!text.contains('@'), "{path}: {text}");
         }

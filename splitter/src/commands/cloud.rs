@@ -7,6 +7,7 @@ use kerf_runtime::bundle::Bundle;
 use crate::cloud::CloudError;
 use crate::cloud::image::{self, Image};
 use crate::cloud::manifests::{self, Settings};
+use crate::cloud::parts::Parts;
 use crate::cloud::scalar::{Broker, Bucket, Cluster, ImageName, Name, Quantity, name_from};
 use crate::commands::print;
 use crate::exit::{Exit, Failure, OrExit as _};
@@ -34,7 +35,7 @@ Examples:
   kerf cloud bundle bundle --image ghcr.io/me/tail:1 --oscar my-cluster --cpu 2 --memory 2Gi -o cloud
   kubectl apply -k cloud/kubernetes")]
 struct BundleArgs {
-    /// The bundle whose last part runs in the cloud
+    /// The bundle whose last part runs in the cloud; or a set (`kerf split --all`): jobs then take the part their frame names
     bundle: PathBuf,
     /// The folder to write; it must not be there
     #[arg(short, long, value_name = "DIR")]
@@ -104,13 +105,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn write_bundle(args: BundleArgs) -> Result<(), Failure> {
-    let bundle = Bundle::open(&args.bundle)?;
+    let parts = Parts::open(&args.bundle)?;
     if args.min_replicas > args.max_replicas {
         return Err(Failure::usage("--min-replicas is more than --max-replicas"));
     }
-    let model = &bundle.manifest().model.name;
     let name = args.name.or_else(|| {
-        let room: String = model.chars().take(34).collect();
+        let room: String = parts.model.chars().take(34).collect();
         name_from(&format!("{room}-tail"))
     });
     let name =
@@ -129,7 +129,7 @@ fn write_bundle(args: BundleArgs) -> Result<(), Failure> {
         memory: args.memory,
         replicas: (args.min_replicas, args.max_replicas),
     };
-    for file in manifests::write(&bundle, &settings, &args.output)? {
+    for file in manifests::write(&parts, &settings, &args.output)? {
         print(&format!("{}\n", args.output.join(file).display()))?;
     }
     Ok(())

@@ -17,11 +17,6 @@ pub(super) fn part_file_of(index: usize, cut: &str) -> String {
     format!("part-{index}-{cut}.onnx")
 }
 
-/// The manifest of one cut in a bundle set.
-pub fn manifest_file_of(cut: &str) -> String {
-    format!("manifest-{cut}.json")
-}
-
 /// A dimension as the parts say it: a number, a plain symbol, or none. Engines read `dim_param` in different ways where
 /// it is an expression, so an expression gets a symbol of its own; equal expressions get the same.
 pub(super) fn plain_axis(axis: &Axis) -> Axis {

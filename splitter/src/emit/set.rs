@@ -6,16 +6,14 @@ use std::path::Path;
 use kerf_wire::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::names::{manifest_file_of, part_file_of};
+use super::names::part_file_of;
 use super::part::{self, PartFiles, Shared};
 use super::tensors::{self, Weights};
-use super::{BundleOptions, EmitError, Folder, MODEL_PATH, Timing, manifest};
+use super::{BundleOptions, EmitError, Folder, MODEL_PATH, SET, Timing, WHOLE, Written, manifest, manifest_file_of};
 use crate::cut::{Cut, Partition};
 use crate::graph::Graph;
 use crate::onnx::Model;
 
-/// The file that lists a set's cuts.
-pub const SET: &str = "set.json";
 /// The file of weights.
 const WEIGHTS: &str = "weights.bin";
 
@@ -31,6 +29,19 @@ pub struct Set {
     pub model: Digest,
     /// Every cut, in the graph's order.
     pub cuts: Vec<SetCut>,
+    /// The whole model in one part, for inputs that cross no cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<SetWhole>,
+}
+
+/// The whole model of a set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetWhole {
+    /// Its manifest, a file beside this one.
+    pub manifest: String,
+    /// SHA-256 of the manifest.
+    pub sha256: Digest,
 }
 
 /// One cut of a set.
@@ -61,18 +72,22 @@ pub fn set(
     let mut folder = Folder::create(dir)?;
     let digest = super::digest(model)?;
     let shared = weights(model, &mut folder)?;
+    let one = |cuts: Vec<Cut>, id: &str, file: &str, folder: &mut Folder| -> Result<Written, EmitError> {
+        let partition = Partition::new(graph, cuts)?;
+        let files = partition.parts.iter().enumerate().map(|(index, part)| {
+            let name = part_file_of(index, id);
+            part::write_sharing(model, graph, part, &name, &shared, folder).map(Some)
+        });
+        let files = files.collect::<Result<Vec<Option<PartFiles>>, _>>()?;
+        let manifest = manifest::of(model, digest, graph, &partition, files, options)?;
+        folder.write(file, manifest.to_json()?.as_bytes())
+    };
+    let whole = one(Vec::new(), "whole", WHOLE, &mut folder)?;
     let mut listed = Vec::with_capacity(cuts.len());
     for cut in cuts {
         let id = cut.id(graph).to_string();
         let values = cut.crossing().iter().map(|v| graph.value(*v).name.clone()).collect();
-        let partition = Partition::new(graph, vec![cut])?;
-        let files = partition.parts.iter().enumerate().map(|(index, part)| {
-            let name = part_file_of(index, &id);
-            part::write_sharing(model, graph, part, &name, &shared, &mut folder).map(Some)
-        });
-        let files = files.collect::<Result<Vec<Option<PartFiles>>, _>>()?;
-        let manifest = manifest::of(model, digest, graph, &partition, files, options)?;
-        let written = folder.write(&manifest_file_of(&id), manifest.to_json()?.as_bytes())?;
+        let written = one(vec![cut], &id, &manifest_file_of(&id), &mut folder)?;
         listed.push(SetCut {
             id,
             values,
@@ -85,6 +100,10 @@ pub fn set(
         tool: manifest::TOOL.to_owned(),
         model: digest,
         cuts: listed,
+        whole: Some(SetWhole {
+            manifest: whole.name,
+            sha256: whole.sha256,
+        }),
     };
     let mut json = serde_json::to_string_pretty(&set).map_err(|why| EmitError::Options(why.to_string()))?;
     json.push('\n');
