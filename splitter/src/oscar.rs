@@ -1,7 +1,8 @@
 //! A typed client of OSCAR, the serverless platform on Kubernetes (manager 4.1; REST as of its own OpenAPI).
 //!
 //! Owns: services, jobs, their logs and results, over HTTP. Must not know: models, bundles, the command line.
-//! Start at [`Client::connect`]; [`invoke`] uploads an input under a key of its own and waits for its result.
+//! Start at [`Client::connect`]; [`invoke`] uploads an input under a key of its own and waits for its result;
+//! [`timeline`] says where the time went.
 
 use std::time::Duration;
 
@@ -10,11 +11,15 @@ mod credentials;
 pub mod fdl;
 pub mod invoke;
 mod jobs;
+pub mod pods;
+mod seen;
 mod service;
+pub mod timeline;
 
 pub use client::{Client, Options};
 pub use credentials::{Credentials, Secret};
 pub use jobs::{Job, JobLog};
+pub use seen::PATIENCE;
 pub use service::{Environment, Expose, Service, StorageIo, Synchronous};
 
 /// Longest answer of the manager that is read, bytes.

@@ -13,6 +13,7 @@
 pub mod browser;
 pub mod certificates;
 pub mod conformance;
+pub mod cloud_desk;
 pub mod disk;
 pub mod hostile;
 pub mod http;

@@ -59,6 +59,7 @@ struct JobRecord {
     service: String,
     status: &'static str,
     created: String,
+    started: Option<String>,
     finished: Option<String>,
     log: String,
 }
@@ -168,7 +169,5 @@ impl Drop for Stub {
 
 /// Now, as RFC 3339 with a resolution of one second, as Kubernetes gives it.
 fn now() -> String {
-    let mut date = std::process::Command::new("date");
-    let out = date.args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).output().expect("date runs");
-    String::from_utf8_lossy(&out.stdout).trim().to_owned()
+    format!("{:.0}", jiff::Timestamp::now())
 }

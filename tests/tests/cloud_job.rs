@@ -1,8 +1,7 @@
 //! Promise: head here, tail in a job of OSCAR, and the answer is the whole model's.
 //!
-//! head → presigned upload → event → job → supervisor → `kerf-stage once` → result object → `kerf oscar invoke`. The
-//! supervisor is the real faas-supervisor where the judges' Python has it. The answer is judged by the fixture's own,
-//! which ONNX Runtime gave.
+//! head → presigned upload → event → job → supervisor → `kerf-stage once` → result object → `kerf`. The supervisor is the
+//! real faas-supervisor where the judges' Python has it. The answer is judged by the fixture's own, which ONNX Runtime gave.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,160 +10,266 @@
 )]
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kerf_runtime::source::{npy, npz};
-use kerf_tests::oscar_stub::{Options, PASSWORD, Stub, Supervisor, USER};
-use kerf_tests::{bundle_of, fail, fixture, kerf, kerf_stage, python, succeed};
+use kerf_tests::cloud_desk::{CloudDesk, SERVICE, supervisors};
+use kerf_tests::oscar_stub::Supervisor;
+use kerf_tests::{bundle_of, fail, fixture, kerf_stage, model, succeed};
 use serde_json::Value;
 
-/// A desk with a bundle, one head's frame, the tail's FDL, and the answer that ONNX Runtime gave for the whole.
-struct Desk {
-    folder: tempfile::TempDir,
+/// A desk with a bundle, an input, one head's frame, and the answer that ONNX Runtime gave for the whole.
+struct Lenet {
+    desk: CloudDesk,
     expected: Vec<f32>,
 }
 
-impl Desk {
+impl Lenet {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let bundle = bundle_of("lenet5", folder.path());
+        let desk = CloudDesk::default();
+        let bundle = bundle_of("lenet5", &desk.path(""));
         let mut archive = npz::Archive::open(File::open(fixture("models/lenet5.npz")).unwrap()).unwrap();
         let (input, output) = (archive.read("in_0").unwrap(), archive.read("out_0").unwrap());
-        npy::write(&input.view(), File::create(path("digit.npy")).unwrap()).unwrap();
+        npy::write(&input.view(), File::create(desk.path("digit.npy")).unwrap()).unwrap();
         let mut head = kerf_stage();
         head.args(["once", "--part", "0", "--bundle"]).arg(&bundle);
-        head.arg("--input")
-            .arg(path("digit.npy"))
-            .arg("--output")
-            .arg(path("head.frame"));
+        head.arg("--input").arg(desk.path("digit.npy"));
+        head.arg("--output").arg(desk.path("head.frame"));
         succeed(&mut head);
-        succeed(
-            kerf()
-                .args(["cloud", "bundle", "--image", "example/tail", "--name", "tail", "-o"])
-                .args([&path("cloud"), &bundle]),
-        );
         Self {
             expected: output.as_slice::<f32>().to_vec(),
-            folder,
+            desk,
         }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn stub(&self, supervisor: Supervisor, bundle: &Path) -> Stub {
-        let stage = PathBuf::from(kerf_stage().get_program());
-        let container = vec![
-            (
-                "PATH".to_owned(),
-                format!("{}:/usr/bin:/bin", stage.parent().unwrap().display()),
-            ),
-            ("KERF_BUNDLE".to_owned(), bundle.display().to_string()),
-            // As the image says: its digest covers the bundle.
-            ("KERF_ALLOW_UNSIGNED".to_owned(), "true".to_owned()),
-        ];
-        let stub = Stub::start(Options {
-            supervisor,
-            container,
-            ..Options::default()
-        });
-        let text = format!(
-            "endpoint = {:?}\nuser = {USER:?}\npassword = {PASSWORD:?}\n",
-            stub.endpoint()
-        );
-        fs::write(self.path("oscar.toml"), text).unwrap();
-        // In the cluster the bundle lies in the image; here it lies on the desk.
-        let fdl = fs::read_to_string(self.path("cloud/oscar-async/fdl.yaml")).unwrap();
-        let fdl = fdl.replace("KERF_BUNDLE: /bundle", &format!("KERF_BUNDLE: {}", bundle.display()));
-        fs::write(self.path("cloud/oscar-async/fdl.yaml"), fdl).unwrap();
-        succeed(&mut self.kerf(&["apply", "cloud/oscar-async/fdl.yaml"]));
-        stub
-    }
-
-    fn kerf(&self, arguments: &[&str]) -> Command {
-        let mut kerf = kerf();
-        kerf.current_dir(self.folder.path());
-        kerf.args(["oscar", "--credentials", "oscar.toml"]).args(arguments);
-        kerf
     }
 
     fn judge(&self, result: &Value) {
         let data: Vec<f64> = serde_json::from_value(result["outputs"][0]["data"].clone()).expect("data");
         assert_eq!(data.len(), self.expected.len());
         let largest = self.expected.iter().fold(0_f64, |m, v| m.max(f64::from(v.abs())));
-        let off = data
-            .iter()
-            .zip(&self.expected)
-            .fold(0_f64, |m, (a, b)| m.max((a - f64::from(*b)).abs()));
+        let pairs = data.iter().zip(&self.expected);
+        let off = pairs.fold(0_f64, |m, (a, b)| m.max((a - f64::from(*b)).abs()));
+        let expected = &self.expected;
         assert!(
             off / largest <= 1e-3,
-            "differs by {}: {data:?}, {:?}",
-            off / largest,
-            self.expected
+            "differs by {}: {data:?}, {expected:?}",
+            off / largest
         );
     }
+
+    fn oscar(&self, arguments: &[&str]) -> Command {
+        let mut kerf = self.desk.kerf(&["oscar", "--credentials", "oscar.toml"]);
+        kerf.args(arguments);
+        kerf
+    }
+}
+
+fn ms(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no time"))
 }
 
 #[test]
 fn a_frame_becomes_the_whole_models_answer_in_a_job() {
-    let desk = Desk::new();
-    let mut supervisors = vec![Supervisor::StandIn];
-    if let Some(python) = python() {
-        supervisors.push(Supervisor::Real(python.get_program().into()));
+    let lenet = Lenet::new();
+    let _stub = lenet.desk.deploy(Supervisor::StandIn, &lenet.desk.path("bundle"));
+    let said = succeed(&mut lenet.oscar(&["invoke", SERVICE, "head.frame"]));
+    let answer: Value = serde_json::from_str(&said).unwrap();
+    lenet.judge(&answer["result"]);
+    let (job, times) = (&answer["result"]["job"], &answer["times"]);
+    let seen = ms(&times["wait_ms"]) + ms(&times["download_ms"]);
+    assert!(ms(&job["load_ms"]) > 0.0 && ms(&job["total_ms"]) <= seen, "{answer}");
+}
+
+#[test]
+fn one_command_is_the_whole_cycle_and_says_where_the_time_went() {
+    let lenet = Lenet::new();
+    let kubectl = Command::new("kubectl").args(["version", "--client"]).output().is_ok();
+    if !kubectl {
+        eprintln!("SKIPPED in part: no kubectl, so no pod was asked for its times");
     }
-    for supervisor in supervisors {
-        let name = format!("{supervisor:?}");
-        let stub = desk.stub(supervisor, &desk.path("bundle"));
-        let said = succeed(&mut desk.kerf(&["invoke", "tail", "head.frame"]));
+    for supervisor in supervisors() {
+        let real = supervisor != Supervisor::StandIn;
+        let stub = lenet.desk.deploy(supervisor, &lenet.desk.path("bundle"));
+        let mut kerf = lenet.desk.kerf(&["run", "bundle", "--input", "digit.npy"]);
+        kerf.args(["--oscar", "oscar.toml", "--service", SERVICE, "--bucket", SERVICE]);
+        if kubectl {
+            kerf.args(["--namespace", "oscar-svc"]);
+            kerf.env("KUBECONFIG", lenet.desk.kubeconfig(&stub));
+        }
+        let said = succeed(&mut kerf);
         let answer: Value = serde_json::from_str(&said).unwrap();
-        desk.judge(&answer["result"]);
-        // The head's hop and the tail's own; the job's times by its own clock.
-        let ms = |value: &Value| value.as_f64().expect("a time");
-        let (job, times) = (&answer["result"]["job"], &answer["times"]);
+        lenet.judge(&answer);
+        assert_eq!(
+            answer["hops"].as_array().map(Vec::len),
+            Some(2),
+            "head and tail: {answer}"
+        );
+        let line = &answer["timeline"];
+        let names = [
+            "upload",
+            "event",
+            "start",
+            "supervisor",
+            "load",
+            "answer",
+            "store",
+            "rest",
+            "download",
+        ];
+        let sections = names.map(|name| line.get(format!("{name}_ms")).map_or(0.0, ms));
+        let sum: f64 = sections.iter().sum();
+        assert!((sum - ms(&line["total_ms"])).abs() < 0.01, "{line}");
+        // Stub, supervisor and stage share one clock here: what is told may not be less than nothing, nor more than all.
+        for name in [
+            "event_ms",
+            "start_ms",
+            "supervisor_ms",
+            "load_ms",
+            "answer_ms",
+            "store_ms",
+        ] {
+            assert!(
+                (0.0..ms(&line["total_ms"])).contains(&ms(&line[name])),
+                "{name}: {line}"
+            );
+        }
         assert!(
-            ms(&job["load_ms"]) > 0.0 && ms(&job["total_ms"]) <= ms(&times["wait_ms"]) + ms(&times["download_ms"]),
-            "{answer}"
+            ms(&line["job_ms"]) > ms(&line["load_ms"]) + ms(&line["answer_ms"]),
+            "{line}"
         );
-        println!(
-            "{name}: upload {:.1} ms, wait {:.1} ms (of it the stage: load {:.1} ms, answer {:.1} ms), download {:.1} ms",
-            ms(&times["upload_ms"]),
-            ms(&times["wait_ms"]),
-            ms(&job["load_ms"]),
-            ms(&job["answer_ms"]),
-            ms(&times["download_ms"])
+        let whole_seconds = ms(&line["pod_ms"]);
+        assert!(
+            whole_seconds % 1000.0 == 0.0 && (whole_seconds - ms(&line["job_ms"])).abs() < 3000.0,
+            "{line}"
         );
-        drop(stub);
+        println!("real supervisor {real}: {line}");
+        let wrong = ["--oscar", "oscar.toml", "--service", SERVICE, "--bucket", "other"];
+        let why = fail(
+            lenet.desk.kerf(&["run", "bundle", "--input", "digit.npy"]).args(wrong),
+            2,
+        );
+        assert!(why.contains("not from \"other\""), "{why}");
     }
 }
 
 #[test]
+fn a_sweep_runs_each_cut_as_a_job_and_the_planner_takes_its_price() {
+    let lenet = Lenet::new();
+    let desk = &lenet.desk;
+    let model = model("lenet5").display().to_string();
+    succeed(&mut desk.kerf(&["split", &model, "--all", "-o", "set"]));
+    let stub = desk.deploy(Supervisor::StandIn, &desk.path("set"));
+    let mut sweep = desk.kerf(&[
+        "profile",
+        &model,
+        "--sweep",
+        "--rep",
+        "1",
+        "-o",
+        "sweep.json",
+        "--csv",
+        "table.csv",
+    ]);
+    sweep.args(["--oscar", "oscar.toml", "--service", SERVICE]);
+    let said = succeed(&mut sweep);
+    for word in [
+        "EVENT",
+        "SUPERV",
+        "the first call took",
+        "with a job started for each call",
+    ] {
+        assert!(said.contains(word), "no {word:?} in {said}");
+    }
+    let table: Value = serde_json::from_slice(&fs::read(desk.path("sweep.json")).unwrap()).unwrap();
+    let listed: Value = serde_json::from_slice(&fs::read(desk.path("set/set.json")).unwrap()).unwrap();
+    let (rows, cuts) = (table["rows"].as_array().unwrap(), listed["cuts"].as_array().unwrap());
+    assert_eq!(rows.len(), cuts.len() + 2, "device, cloud, and each cut once: {said}");
+    for row in rows.iter().filter(|row| row["way"] != "edge") {
+        assert!(ms(&row["job_ms"]) > 0.0 && ms(&row["tail_ms"]) > 0.0, "{row}");
+        assert!(ms(&row["cloud"]["total_ms"]) > ms(&row["tail_ms"]), "{row}");
+    }
+    // The reference tool's table: seconds, the job's and the pod's columns filled.
+    let csv = fs::read_to_string(desk.path("table.csv")).unwrap();
+    let last: Vec<&str> = csv.lines().last().unwrap().split(',').collect();
+    assert!(
+        last[3].parse::<f64>().unwrap() > 0.0 && last[4].parse::<f64>().is_ok(),
+        "{last:?}"
+    );
+    // A frame of a cut that the set has not: refused by its id, in the error document.
+    let manifest = cuts[0]["manifest"].as_str().unwrap();
+    fs::remove_file(desk.path("set").join(manifest)).unwrap();
+    let mut again = desk.kerf(&["profile", &model, "--sweep", "--rep", "1"]);
+    again.args(["--oscar", "oscar.toml", "--service", SERVICE]);
+    let said = succeed(&mut again);
+    let id = cuts[0]["id"].as_str().unwrap();
+    assert!(said.contains(&format!("has no manifest for cut {id}")), "{said}");
+    drop(stub);
+
+    succeed(&mut desk.kerf(&["profile", &model, "--runs", "3", "-o", "edge.json"]));
+    let mut plan = desk.kerf(&["plan", &model, "--edge", "edge.json", "--cloud", "edge.json"]);
+    plan.args([
+        "--uplink-kbit-s",
+        "100000",
+        "--rtt-ms",
+        "1",
+        "--jobs",
+        "sweep.json",
+        "--json",
+    ]);
+    let plan: Value = serde_json::from_str(&succeed(&mut plan)).unwrap();
+    let assumed = &plan["assumptions"];
+    assert!(
+        assumed["notes"].to_string().contains("a job for each frame"),
+        "{assumed}"
+    );
+    // The median of the calls, counted here by the rows themselves.
+    let rows = table["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["way"] != "edge");
+    let beside = |row: &Value| {
+        let of = |name: &str| row["cloud"].get(name).map_or(0.0, ms);
+        of("total_ms") - of("upload_ms") - of("download_ms") - of("answer_ms")
+    };
+    let calls: Vec<f64> = rows.map(beside).collect();
+    let start = ms(&assumed["start_ms"][0]);
+    let below = calls.iter().filter(|call| **call <= start + 1e-6).count();
+    let above = calls.iter().filter(|call| **call >= start - 1e-6).count();
+    assert!(
+        2 * below >= calls.len() && 2 * above >= calls.len(),
+        "{start} of {calls:?}"
+    );
+}
+
+#[test]
 fn whatever_fails_in_the_job_comes_back_as_a_file() {
-    let desk = Desk::new();
-    let stub = desk.stub(Supervisor::StandIn, &desk.path("bundle"));
+    let lenet = Lenet::new();
+    let _stub = lenet.desk.deploy(Supervisor::StandIn, &lenet.desk.path("bundle"));
+    let path = |name: &str| lenet.desk.path(name);
     let reason = |input: &str| {
-        fail(
-            &mut desk.kerf(&["invoke", "tail", input, "-o", "results", "--wait", "60"]),
-            31,
-        );
-        let text = fs::read(desk.path("results").join(format!("{input}.json"))).unwrap();
+        let arguments = ["invoke", SERVICE, input, "-o", "results", "--wait", "60"];
+        fail(&mut lenet.oscar(&arguments), 31);
+        let text = fs::read(path("results").join(format!("{input}.json"))).unwrap();
         serde_json::from_slice::<Value>(&text).unwrap()
     };
-    let mut frame = fs::read(desk.path("head.frame")).unwrap();
+    let mut frame = fs::read(path("head.frame")).unwrap();
     *frame.last_mut().unwrap() ^= 1;
-    fs::write(desk.path("damaged.frame"), frame).unwrap();
+    fs::write(path("damaged.frame"), frame).unwrap();
     let why = reason("damaged.frame");
     assert!(why["error"].as_str().is_some_and(|e| e.contains("CRC-32C")), "{why}");
-    fs::write(desk.path("strange.txt"), "hello").unwrap();
+    fs::write(path("strange.txt"), "hello").unwrap();
     assert_eq!(reason("strange.txt")["exit_code"], 2);
-    // A damaged bundle: the tail never loads, and says so.
-    let part = desk.path("bundle/part-1.onnx");
+    // A damaged bundle: the tail never loads, and says so; `kerf run` gives the job's own words.
+    let part = path("bundle/part-1.onnx");
     let mut bytes = fs::read(&part).unwrap();
     bytes[100] ^= 1;
     fs::write(&part, bytes).unwrap();
-    fs::copy(desk.path("head.frame"), desk.path("again.frame")).unwrap();
+    fs::copy(path("head.frame"), path("again.frame")).unwrap();
     assert_eq!(reason("again.frame")["exit_code"], 20);
-    drop(stub);
+    let mut run = lenet.desk.kerf(&["run", "bundle", "--input", "digit.npy"]);
+    let why = fail(run.args(["--oscar", "oscar.toml", "--service", SERVICE]), 31);
+    assert!(
+        why.contains("the job failed") && why.contains("part-1.onnx has SHA-256"),
+        "{why}"
+    );
 }

@@ -3,6 +3,7 @@
 pub(crate) mod carry_out;
 mod codecs;
 mod inputs;
+mod jobs;
 mod show;
 
 use std::path::PathBuf;
@@ -100,6 +101,9 @@ pub struct Args {
     /// A job or pod that starts for every frame in the cloud takes this long; 0 for a tail that stays up.
     #[arg(long, default_value_t = 0.0, value_name = "MS")]
     pub job_ms: f64,
+    /// Take that time from a sweep in a cluster (`kerf profile --sweep --oscar …`): all of a call but transfers and answer.
+    #[arg(long, value_name = "SWEEP", conflicts_with = "job_ms")]
+    pub jobs: Option<PathBuf>,
     /// What every frame costs on the link beside RTT and its bytes.
     #[arg(long, default_value_t = 0.0, value_name = "MS")]
     pub frame_ms: f64,
@@ -204,7 +208,10 @@ fn machines(
     }
     machines[0].tier.memory_bytes = args.edge_memory_bytes;
     if let Some(cloud) = machines.last_mut() {
-        cloud.tier.start_ms = args.job_ms;
+        cloud.tier.start_ms = match &args.jobs {
+            Some(file) => jobs::start_ms(file, notes)?,
+            None => args.job_ms,
+        };
         cloud.tier.price_hour = args.price_hour;
     }
     Ok(machines)

@@ -1,4 +1,6 @@
-//! `kerf run`: all parts of a bundle one after the other in this process, for trying.
+//! `kerf run`: all parts of a bundle one after the other in this process, for trying; or the last one in a cloud.
+
+mod cloud;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -14,14 +16,18 @@ use kerf_runtime::tensor::Tensor;
 use kerf_wire::InferenceResult;
 use kerf_wire::result::HopTimes;
 
+use super::cluster::ClusterArgs;
 use super::print;
 use crate::exit::{Exit, Failure, OrExit as _};
 
 /// Run every part of a bundle in this process, one line of JSON an input.
+///
+/// With --oscar the last part runs as a job of an OSCAR cluster: the frame is uploaded, its event starts the job, and the
+/// answer comes back with where the time went.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kerf run bundle --input photo.jpg\n  kerf run bundle --input photos/ | jq .top[0]\n  \
-    kerf run bundle --input tensors.npz\n\nOn the board and in the cloud the same parts run as `kerf-stage run`."
+    kerf run bundle --input tensors.npz\n  kerf run bundle --input photo.jpg --oscar oscar.toml --service my-tail\n\nOn the board and in the cloud the same parts run as `kerf-stage run`."
 )]
 pub struct Args {
     /// The bundle's folder, or one manifest of a bundle set.
@@ -32,6 +38,9 @@ pub struct Args {
     /// Engine, device, library: as `kerf-stage run` takes them.
     #[command(flatten)]
     pub backend: BackendConfig,
+    /// The last part elsewhere.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// Runs and prints.
@@ -45,6 +54,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         ..Config::default()
     };
     let backend = settings.resolve(None)?.backend;
+    if let Some(cluster) = args.cluster.connect()? {
+        return cloud::run(&args.input, &bundle, &backend, &cluster);
+    }
     let options = backend.options();
     let load = |index| Step::load(&bundle, index, &backend.names, &options);
     let mut steps = (0..bundle.manifest().parts.len())

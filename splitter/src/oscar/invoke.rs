@@ -18,7 +18,7 @@ use super::{OscarError, Service};
 use kerf_runtime::job::{error_name, result_name};
 
 /// Shortest and longest pause between two looks for a result.
-const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+const POLL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 /// How long a presigned address is good for, seconds, beyond the time that is waited.
 const PRESIGN_SPARE_S: u64 = 300;
 

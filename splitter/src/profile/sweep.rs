@@ -5,11 +5,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::oscar::timeline::Timeline;
+
+mod elsewhere;
 mod records;
 pub mod reference_csv;
 mod run;
 mod verdict;
 
+pub use elsewhere::{Cloud, CloudCall};
 pub use run::{SweepError, SweepJob, sweep};
 pub use verdict::{SweepVerdict, verdict};
 
@@ -72,10 +76,10 @@ pub struct Row {
     pub load_ms: f64,
     /// On the network.
     pub network_ms: f64,
-    /// A job that the cloud started for this call, from start to end, the tail's run within it; 0 where none.
+    /// A job that the cloud started for this call, by its log's first and last line, the tail's run within it; 0 where none.
     #[serde(default)]
     pub job_ms: f64,
-    /// From asking for a pod to its start; 0 where none.
+    /// That job's pod, from asking for it to its end, to the second; 0 where none.
     #[serde(default)]
     pub pod_ms: f64,
     /// Elements that crossed.
@@ -92,6 +96,9 @@ pub struct Row {
     /// Its parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params: Option<u64>,
+    /// Where a call to the cloud took its time, section by section; none where the tail ran here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud: Option<Timeline>,
 }
 
 impl Row {
@@ -113,6 +120,7 @@ impl Row {
             layer_ms: None,
             op: None,
             params: None,
+            cloud: None,
         }
     }
 
@@ -128,7 +136,11 @@ impl Row {
     pub fn total_with_job_ms(&self) -> f64 {
         match self.way {
             Way::Edge => self.head_ms,
-            Way::Cloud | Way::Split => self.head_ms + self.save_ms + self.network_ms + self.job_ms,
+            Way::Cloud | Way::Split => match &self.cloud {
+                // Measured from end to end; a log's first line is not yet the job's start.
+                Some(call) => self.head_ms + self.save_ms + call.total_ms,
+                None => self.head_ms + self.save_ms + self.network_ms + self.job_ms,
+            },
         }
     }
 }

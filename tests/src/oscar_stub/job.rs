@@ -1,15 +1,17 @@
 //! A job: MinIO's event, the supervisor's environment, the script, the output objects.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Cluster, JobRecord, now};
+use crate::lock;
 
 /// What runs a job in its pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub(super) fn event(bucket: &str, key: &str, bytes: usize) -> Value {
         "Records": [{
             "eventVersion": "2.0",
             "eventSource": "minio:s3",
-            "eventTime": now(),
+            "eventTime": format!("{:.3}", Timestamp::now()),
             "eventName": "s3:ObjectCreated:Put",
             "s3": {
                 "bucket": {"name": bucket, "arn": format!("arn:aws:s3:::{bucket}")},
@@ -54,6 +56,7 @@ pub(super) fn start(cluster: &Arc<Cluster>, service: &str, event: String) {
         service: service.to_owned(),
         status: "Pending",
         created: now(),
+        started: None,
         finished: None,
         log: String::new(),
     };
@@ -63,7 +66,11 @@ pub(super) fn start(cluster: &Arc<Cluster>, service: &str, event: String) {
         let Some(description) = shared.state().services.get(&service).cloned() else {
             return;
         };
-        let (log, _) = supervise(&shared, &description, &event);
+        if let Some(record) = shared.state().jobs.get_mut(&name) {
+            record.status = "Running";
+            record.started = Some(now());
+        }
+        let (log, _) = supervise(&shared, &description, &event, &name);
         if let Some(record) = shared.state().jobs.get_mut(&name) {
             // Whatever the script's exit code was: the supervisor does not look at it.
             record.status = "Succeeded";
@@ -74,17 +81,23 @@ pub(super) fn start(cluster: &Arc<Cluster>, service: &str, event: String) {
     cluster.state().running.push(thread);
 }
 
-/// What the supervisor does in its pod; gives the log and the output files.
-pub(super) fn supervise(cluster: &Cluster, service: &Value, event: &str) -> (String, Vec<(String, Vec<u8>)>) {
+/// What the supervisor does in its pod; gives the log, each line with its time before it, and the output files.
+pub(super) fn supervise(
+    cluster: &Cluster,
+    service: &Value,
+    event: &str,
+    job: &str,
+) -> (String, Vec<(String, Vec<u8>)>) {
     match &cluster.options.supervisor {
-        Supervisor::StandIn => stand_in(cluster, service, event),
-        Supervisor::Real(python) => real(cluster, python, service, event),
+        Supervisor::StandIn => stand_in(cluster, service, event, job),
+        Supervisor::Real(python) => real(cluster, python, service, event, job),
     }
 }
 
-fn stand_in(cluster: &Cluster, service: &Value, event: &str) -> (String, Vec<(String, Vec<u8>)>) {
+fn stand_in(cluster: &Cluster, service: &Value, event: &str, job: &str) -> (String, Vec<(String, Vec<u8>)>) {
+    let mut log = stamped("the stand-in supervisor starts");
     let (input, output) = (temporary(), temporary());
-    let mut shell = shell(cluster, service, input.path());
+    let mut shell = shell(cluster, service, input.path(), job);
     shell
         .env("TMP_INPUT_DIR", input.path())
         .env("TMP_OUTPUT_DIR", output.path());
@@ -107,24 +120,57 @@ fn stand_in(cluster: &Cluster, service: &Value, event: &str) -> (String, Vec<(St
         std::fs::write(&file, decoded).expect("writes the input");
         shell.env("INPUT_FILE_PATH", file);
     }
-    let ran = shell.output().expect("/bin/sh runs");
-    let log = [ran.stdout, ran.stderr].concat();
+    log += &logged(
+        shell
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("/bin/sh runs"),
+    );
     let files = files(output.path());
     if parsed.pointer("/Records/0").is_some() {
         upload(cluster, service, &files);
     }
-    (String::from_utf8_lossy(&log).into_owned(), files)
+    log += &stamped("the stand-in supervisor ends");
+    (log, files)
+}
+
+/// A line as Kubernetes keeps it.
+fn stamped(line: &str) -> String {
+    format!("{:.9} {line}\n", Timestamp::now())
+}
+
+/// Everything that a child writes until it ends, line by line as it comes.
+fn logged(mut child: Child) -> String {
+    let lines = Arc::new(Mutex::new(String::new()));
+    let follow = |stream: Box<dyn Read + Send>| {
+        let lines = Arc::clone(&lines);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                lock(&lines).push_str(&stamped(&line));
+            }
+        })
+    };
+    let streams: [Box<dyn Read + Send>; 2] = [
+        Box::new(child.stdout.take().expect("piped")),
+        Box::new(child.stderr.take().expect("piped")),
+    ];
+    for thread in streams.map(follow) {
+        drop(thread.join());
+    }
+    child.wait().expect("ends");
+    let log = lock(&lines).clone();
+    log
 }
 
 /// The event on standard input, script and configuration by the variables of its binary mode.
-fn real(cluster: &Cluster, python: &Path, service: &Value, event: &str) -> (String, Vec<(String, Vec<u8>)>) {
+fn real(cluster: &Cluster, python: &Path, service: &Value, event: &str, job: &str) -> (String, Vec<(String, Vec<u8>)>) {
     let mut configuration = service.clone();
-    let minio = json!({"endpoint": format!("http://{}/s3", cluster.address), "verify": false, "region": "us-east-1",
-        "access_key": "minio", "secret_key": "minio-secret"});
-    configuration["storage_providers"] = json!({"minio": {"default": minio}});
+    let here = format!("http://{}/s3", cluster.address);
+    configuration["storage_providers"] = json!({"minio": {"default": cluster.options.store.provider(&here)}});
     let script = service.get("script").and_then(Value::as_str).unwrap_or_default();
     let program = "import sys\nfrom faassupervisor.supervisor import main\nprint(main(sys.stdin.read()))";
-    let mut supervisor = container(cluster, service, Command::new(python).args(["-c", program]));
+    let mut supervisor = container(cluster, service, Command::new(python).args(["-u", "-c", program]), job);
     supervisor
         .env("FUNCTION_CONFIG", BASE64.encode(configuration.to_string()))
         .env("SCRIPT", BASE64.encode(script))
@@ -136,13 +182,11 @@ fn real(cluster: &Cluster, python: &Path, service: &Value, event: &str) -> (Stri
     let mut stdin = child.stdin.take().expect("piped");
     stdin.write_all(event.as_bytes()).expect("takes the event");
     drop(stdin);
-    let ran = child.wait_with_output().expect("ends");
-    let log = [ran.stdout, ran.stderr].concat();
-    (String::from_utf8_lossy(&log).into_owned(), Vec::new())
+    (logged(child), Vec::new())
 }
 
 /// The same program in the container's environment and no other.
-fn container(cluster: &Cluster, service: &Value, program: &Command) -> Command {
+fn container(cluster: &Cluster, service: &Value, program: &Command, job: &str) -> Command {
     let mut inside = Command::new(program.get_program());
     inside
         .args(program.get_args())
@@ -154,16 +198,17 @@ fn container(cluster: &Cluster, service: &Value, program: &Command) -> Command {
     }
     inside.envs(cluster.options.container.iter().map(|(n, v)| (n, v)));
     let name = service.get("name").and_then(Value::as_str).unwrap_or_default();
-    inside.env("OSCAR_SERVICE_NAME", name).env("JOB_UUID", "a-job");
+    inside.env("OSCAR_SERVICE_NAME", name);
+    inside.env("JOB_UUID", job).env("HOSTNAME", format!("{job}-x7k2p"));
     inside
 }
 
 /// `/bin/sh script.sh` in the container's environment and no other.
-fn shell(cluster: &Cluster, service: &Value, folder: &Path) -> Command {
+fn shell(cluster: &Cluster, service: &Value, folder: &Path, job: &str) -> Command {
     let script = folder.join("script.sh");
     let text = service.get("script").and_then(Value::as_str).unwrap_or_default();
     std::fs::write(&script, text).expect("writes the script");
-    let mut shell = container(cluster, service, Command::new("/bin/sh").arg(script));
+    let mut shell = container(cluster, service, Command::new("/bin/sh").arg(script), job);
     shell.stdin(Stdio::null());
     shell
 }

@@ -57,6 +57,9 @@ fn answer(cluster: &Arc<Cluster>, method: &str, target: &str, authorization: &st
     if let ["s3", bucket, key @ ..] = segments.as_slice() {
         return s3(cluster, method, bucket, &job::unescaped(&key.join("/")), body);
     }
+    if let ["api", "v1", "namespaces", "oscar-svc", "pods"] = segments.as_slice() {
+        return pods(cluster, query);
+    }
     if segments.first() == Some(&"objects") {
         return object(cluster, method, target, body);
     }
@@ -106,7 +109,8 @@ fn answer(cluster: &Arc<Cluster>, method: &str, target: &str, authorization: &st
         ("POST", ["run", name]) => run(cluster, name, body),
         ("GET", ["system", "logs", service]) => logs(cluster, service, query),
         ("GET", ["system", "logs", _, name]) => match cluster.state().jobs.get(*name) {
-            Some(job) => (200, job.log.clone().into_bytes()),
+            Some(job) if query == "timestamps=true" => (200, job.log.clone().into_bytes()),
+            Some(job) => (200, without_times(&job.log).into_bytes()),
             None => (404, b"Not found".to_vec()),
         },
         ("DELETE", ["system", "logs", service]) => {
@@ -117,6 +121,24 @@ fn answer(cluster: &Arc<Cluster>, method: &str, target: &str, authorization: &st
         }
         _ => (404, b"404 page not found".to_vec()),
     }
+}
+
+fn without_times(log: &str) -> String {
+    let lines = log.lines().filter_map(|line| line.split_once(' '));
+    lines.map(|(_, line)| format!("{line}\n")).collect()
+}
+
+/// The one question that `kubectl get --raw` asks of Kubernetes: the pod of a job. Its container ran as long as the job.
+fn pods(cluster: &Cluster, query: &str) -> Answer {
+    let state = cluster.state();
+    let name = job::unescaped(query);
+    let name = name.strip_prefix("labelSelector=job-name=").unwrap_or_default();
+    let pod = |job: &super::JobRecord| {
+        json!({"metadata": {"name": format!("{name}-x7k2p"), "creationTimestamp": job.created},
+            "status": {"containerStatuses": [{"state": {"terminated": {"startedAt": job.started, "finishedAt": job.finished}}}]}})
+    };
+    let items: Vec<Value> = state.jobs.get(name).map(pod).into_iter().collect();
+    ok(&json!({"kind": "PodList", "apiVersion": "v1", "items": items}))
 }
 
 fn ok(value: &Value) -> Answer {
@@ -235,7 +257,8 @@ fn s3(cluster: &Cluster, method: &str, bucket: &str, key: &str, body: &[u8]) -> 
 
 fn run(cluster: &Cluster, name: &str, body: &[u8]) -> Answer {
     let service = cluster.state().services.get(name).cloned().unwrap_or_default();
-    let (log, files) = job::supervise(cluster, &service, &String::from_utf8_lossy(body));
+    let (log, files) = job::supervise(cluster, &service, &String::from_utf8_lossy(body), name);
+    let log = without_times(&log);
     match files.as_slice() {
         [(_, file)] => (200, BASE64.encode(file).into_bytes()),
         _ => (200, log.into_bytes()),
@@ -250,7 +273,7 @@ fn logs(cluster: &Cluster, service: &str, query: &str) -> Answer {
         .unwrap_or(0_usize);
     let of_service: Vec<_> = state.jobs.iter().filter(|(_, job)| job.service == service).collect();
     let entry = |(name, job): &(&String, &super::JobRecord)| {
-        let info = json!({"status": job.status, "creation_time": job.created, "start_time": job.created, "finish_time": job.finished});
+        let info = json!({"status": job.status, "creation_time": job.created, "start_time": job.started, "finish_time": job.finished});
         ((*name).clone(), info)
     };
     if cluster.options.old_logs {

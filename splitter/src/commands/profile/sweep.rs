@@ -1,18 +1,21 @@
 //! `kerf profile --sweep`: every split for real.
 
+mod cloud;
+
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::super::cluster::ClusterArgs;
 use super::super::table::{ms, table};
 use super::super::{print, read_graph, write_whole};
 use crate::exit::{Exit, Failure, OrExit as _};
-use crate::profile::sweep::{Row, Sweep, SweepError, SweepJob, Way, reference_csv, sweep, verdict};
+use crate::profile::sweep::{Cloud, Row, Sweep, SweepError, SweepJob, Way, reference_csv, sweep, verdict};
 
 /// How a sweep is run and where it goes.
 #[derive(Debug, clap::Args)]
 pub struct SweepArgs {
-    /// Run every split at one value for real, both parts here; an interrupted sweep goes on where it was (see --output).
+    /// Run every split at one value for real, both parts here or (--oscar) the tail in a cluster; an interrupted sweep goes on where it was (see --output).
     #[arg(long)]
     pub sweep: bool,
     /// Repetitions of each split.
@@ -22,11 +25,14 @@ pub struct SweepArgs {
     #[arg(long, requires = "sweep", value_name = "FILE")]
     pub csv: Option<std::path::PathBuf>,
     /// Speed of the link that the network column is computed with.
-    #[arg(long, requires = "sweep", value_name = "KBIT/S")]
+    #[arg(long, requires = "sweep", conflicts_with = "oscar", value_name = "KBIT/S")]
     pub uplink_kbit_s: Option<f64>,
     /// RTT of that link.
     #[arg(long, requires = "sweep", default_value_t = 0.0, value_name = "MS")]
     pub rtt_ms: f64,
+    /// Tails and the whole model in a cluster; its service holds the set that `kerf split --all` wrote.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 impl From<SweepError> for Failure {
@@ -46,6 +52,7 @@ pub(super) fn run(model_file: &Path, backend: &str, output: Option<&Path>, args:
     if kbit_s.is_some_and(|kbit_s| !(kbit_s.is_finite() && kbit_s > 0.0)) {
         return Err(Failure::usage("--uplink-kbit-s must be above 0"));
     }
+    let cluster = args.cluster.connect()?;
     let network_ms = |bytes: u64| kbit_s.map_or(0.0, |kbit_s| rtt_ms + bytes as f64 * 8.0 / kbit_s);
     let job = SweepJob {
         model: &model,
@@ -55,6 +62,7 @@ pub(super) fn run(model_file: &Path, backend: &str, output: Option<&Path>, args:
         repetitions: args.rep.max(1),
         network_ms: &network_ms,
         before,
+        cloud: cluster.as_ref().map(|cluster| cluster as &dyn Cloud),
     };
     let bar = ProgressBar::new(1);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} splits, {elapsed} gone, {eta} left") {
@@ -123,11 +131,9 @@ fn text(table: &Sweep, has_link: bool) -> String {
             .filter(|row| row.way == way && row.value == value)
             .collect()
     };
-    let mut rows = vec![
-        line("(edge only)", &of(Way::Edge, "")),
-        line("(cloud only)", &of(Way::Cloud, "")),
-    ];
-    rows.extend(values.iter().map(|value| line(value, &of(Way::Split, value))));
+    let mut ways = vec![("(edge only)", of(Way::Edge, "")), ("(cloud only)", of(Way::Cloud, ""))];
+    ways.extend(values.iter().map(|value| (*value, of(Way::Split, value))));
+    let rows: Vec<_> = ways.iter().map(|(name, rows)| line(name, rows)).collect();
     let mut text = self::table(
         ["CUT AT", "HEAD MS", "SAVE", "NETWORK", "LOAD", "TAIL", "TOTAL"],
         &rows,
@@ -136,8 +142,18 @@ fn text(table: &Sweep, has_link: bool) -> String {
     for note in &table.notes {
         text = format!("{text}Note: {note}\n");
     }
+    let verdict = verdict(table);
+    if table.rows.iter().any(|row| row.cloud.is_some()) {
+        // The device calls nothing.
+        let calls = cloud::sections(ways.get(1..).unwrap_or_default());
+        let job = verdict.with_job.map_or_else(String::new, |job| job.sentence + "\n");
+        return format!(
+            "{text}\nWhere a call to the cloud took its time, ms:\n{calls}\n{}\n{job}",
+            verdict.sentence
+        );
+    }
     if has_link {
-        text = format!("{text}\n{}\n", verdict(table).sentence);
+        text = format!("{text}\n{}\n", verdict.sentence);
     } else {
         text += "\nBoth parts ran here and no link was given (--uplink-kbit-s): the totals hold no network time.\n";
     }

@@ -117,6 +117,7 @@ impl Columns {
             layer_ms: layer.filter(|_| way == Way::Split).map(|seconds| seconds * 1e3),
             op: op.filter(|op| !op.is_empty()).map(str::to_owned),
             params: count(&["NrParameters"])?,
+            cloud: None,
         })
     }
 }

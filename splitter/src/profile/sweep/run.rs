@@ -1,4 +1,4 @@
-//! Runs every split of a model for real, both parts on this machine.
+//! Runs every split of a model for real, both parts on this machine or the tail elsewhere.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -13,6 +13,7 @@ use kerf_runtime::tensor::Tensor;
 use kerf_wire::frame::Frame;
 use kerf_wire::{CutId, DeviceId, Digest, FrameBuilder, FrameId, Hop};
 
+use super::elsewhere::{self, Cloud};
 use super::{FORMAT, Row, Sweep, Way};
 use crate::cut::{Cut, Cutter};
 use crate::emit::{self, BundleOptions};
@@ -35,6 +36,8 @@ pub struct SweepJob<'a> {
     pub network_ms: &'a dyn Fn(u64) -> f64,
     /// Rows that an earlier, interrupted sweep of the same model left.
     pub before: Vec<Row>,
+    /// Where tails and the whole model run; here where none.
+    pub cloud: Option<&'a dyn Cloud>,
 }
 
 /// Why a sweep stopped.
@@ -73,6 +76,10 @@ pub fn sweep(
     let cuts = Cutter::new(job.graph).singles();
     let total = cuts.len() + 1;
     if !known.contains("") {
+        if let Some(cloud) = job.cloud {
+            // Images are pulled and caches filled once; it is told, and no row.
+            table.notes.push(elsewhere::first_call(job, cloud).map_err(whole)?);
+        }
         table.rows.extend(run_whole(job).map_err(whole)?);
         done(&table, 1, total).map_err(whole)?;
     }
@@ -90,7 +97,7 @@ pub fn sweep(
     Ok(table)
 }
 
-fn random_input(step: &Step) -> anyhow::Result<Input> {
+pub(super) fn random_input(step: &Step) -> anyhow::Result<Input> {
     let tensors = measure::random_inputs(step.inputs(), 1)?;
     Ok(Input {
         label: "seed 1".into(),
@@ -116,10 +123,14 @@ fn run_whole(job: &SweepJob<'_>) -> anyhow::Result<Vec<Row>> {
         let mut edge = Row::new(Way::Edge, "", repetition);
         edge.head_ms = run_ms;
         let mut cloud = Row::new(Way::Cloud, "", repetition);
-        cloud.tail_ms = run_ms;
-        cloud.network_ms = (job.network_ms)(bytes);
-        cloud.payload_bytes = Some(bytes);
         cloud.elements = elements(&input);
+        cloud.payload_bytes = Some(bytes);
+        if let Some(there) = job.cloud {
+            elsewhere::run_whole(there, &input, &mut cloud)?;
+        } else {
+            cloud.tail_ms = run_ms;
+            cloud.network_ms = (job.network_ms)(bytes);
+        }
         rows.extend([edge, cloud]);
     }
     Ok(rows)
@@ -132,6 +143,9 @@ fn run_split(job: &SweepJob<'_>, cut: Cut, name: &str) -> anyhow::Result<Vec<Row
     emit::bundle(job.model, job.graph, vec![cut], &BundleOptions::default(), &path)?;
     let bundle = Bundle::open(&path)?;
     let backends = [job.backend.to_owned()];
+    if let Some(cloud) = job.cloud {
+        return elsewhere::run_split(job, cloud, &bundle, &elsewhere::template(name, op, params));
+    }
     let mut head = Step::load(&bundle, 0, &backends, &LoadOptions::default())?;
     let mut tail = Step::load(&bundle, 1, &backends, &LoadOptions::default())?;
     let input = random_input(&head)?;
