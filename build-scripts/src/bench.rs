@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::measure::{Choice, Measure};
 
+mod cloud;
 mod backends;
 mod links;
 mod plan;
@@ -38,6 +39,11 @@ const ALL: &[Measure] = &[
         name: "split",
         about: "every legal cut of a model, beside onnx.utils.extract_model in Python",
         run: split::run,
+    },
+    Measure {
+        name: "cloud",
+        about: "what a call adds to the model's own run: a tail that stays up against a job of OSCAR",
+        run: cloud::run,
     },
 ];
 

@@ -6,6 +6,7 @@
 pub mod calibrate;
 mod chain;
 pub mod cloud;
+mod cluster;
 pub mod codec;
 pub mod convert;
 mod data;
