@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::oscar_stub::{Options, PASSWORD, Stub, Supervisor, USER};
+use crate::oscar_stub::{Options, PASSWORD, Store, Stub, Supervisor, USER};
 use crate::{kerf, kerf_stage, python, succeed};
 
 /// The service's name on every desk.
@@ -38,6 +38,11 @@ impl CloudDesk {
 
     /// Takes a bundle or a set to a cluster of its own; `oscar.toml` says where that is.
     pub fn deploy(&self, supervisor: Supervisor, place: &Path) -> Stub {
+        self.deploy_on(Store::here(), supervisor, place)
+    }
+
+    /// The same, with the cluster's objects in this store.
+    pub fn deploy_on(&self, store: Store, supervisor: Supervisor, place: &Path) -> Stub {
         let cloud = self.path("cloud");
         drop(fs::remove_dir_all(&cloud));
         let mut bundle = self.kerf(&[
@@ -55,6 +60,7 @@ impl CloudDesk {
         let folder = stage.parent().expect("programs lie in a folder").display();
         let stub = Stub::start(Options {
             supervisor,
+            store,
             // The image says so in the cluster: whoever may write it decides what runs there anyway.
             container: vec![
                 ("PATH".to_owned(), format!("{folder}:/usr/bin:/bin")),

@@ -12,8 +12,8 @@
 
 pub mod browser;
 pub mod certificates;
-pub mod conformance;
 pub mod cloud_desk;
+pub mod conformance;
 pub mod disk;
 pub mod hostile;
 pub mod http;

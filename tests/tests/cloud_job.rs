@@ -1,7 +1,7 @@
 //! Promise: head here, tail in a job of OSCAR, and the answer is the whole model's.
 //!
 //! head → presigned upload → event → job → supervisor → `kerf-stage once` → result object → `kerf`. The supervisor is the
-//! real faas-supervisor where the judges' Python has it. The answer is judged by the fixture's own, which ONNX Runtime gave.
+//! real faas-supervisor over a real S3 server where the judges' Python has them. The answer is judged by the fixture's own, which ONNX Runtime gave.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,8 @@ use std::process::Command;
 
 use kerf_runtime::source::{npy, npz};
 use kerf_tests::cloud_desk::{CloudDesk, SERVICE, supervisors};
-use kerf_tests::oscar_stub::Supervisor;
+use kerf_tests::oscar_stub::{Store, Supervisor};
+use kerf_tests::s3::{Kind, S3Server};
 use kerf_tests::{bundle_of, fail, fixture, kerf_stage, model, succeed};
 use serde_json::Value;
 
@@ -88,7 +89,10 @@ fn one_command_is_the_whole_cycle_and_says_where_the_time_went() {
     }
     for supervisor in supervisors() {
         let real = supervisor != Supervisor::StandIn;
-        let stub = lenet.desk.deploy(supervisor, &lenet.desk.path("bundle"));
+        // The real supervisor with a real S3 server beneath it.
+        let server = real.then(|| S3Server::start(Kind::SeaweedFs)).flatten();
+        let store = server.map_or_else(Store::here, Store::S3);
+        let stub = lenet.desk.deploy_on(store, supervisor, &lenet.desk.path("bundle"));
         let mut kerf = lenet.desk.kerf(&["run", "bundle", "--input", "digit.npy"]);
         kerf.args(["--oscar", "oscar.toml", "--service", SERVICE, "--bucket", SERVICE]);
         if kubectl {
