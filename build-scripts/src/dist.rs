@@ -15,7 +15,7 @@ use crate::repo;
 use crate::target::{self, Target};
 use crate::toolchain;
 
-mod archive;
+pub(crate) mod archive;
 mod deb;
 mod files;
 mod sbom;
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Every target that this version can be built for; the others are named.
-fn buildable() -> Result<Vec<Target>> {
+pub(crate) fn buildable() -> Result<Vec<Target>> {
     let mut targets = Vec::new();
     for target in target::all()? {
         let missing = target.missing_features()?;
@@ -74,7 +74,7 @@ fn buildable() -> Result<Vec<Target>> {
 }
 
 /// Both packages of one target.
-fn pack(target: &Target, program: &[u8], folder: &Path) -> Result<()> {
+pub(crate) fn pack(target: &Target, program: &[u8], folder: &Path) -> Result<()> {
     let version = version()?;
     let stamp = stamp()?;
     let sbom = sbom::of(target, &version)?;
@@ -98,7 +98,7 @@ fn pack(target: &Target, program: &[u8], folder: &Path) -> Result<()> {
 }
 
 /// Written whole or not at all.
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let path = folder.join(name);
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("{}", folder.display()))?;
     std::io::Write::write_all(&mut file, bytes).with_context(|| name.to_owned())?;
@@ -108,12 +108,12 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
 }
 
 /// `SHA256SUMS` over every package of the folder, as `sha256sum --check` reads it.
-fn checksums(folder: &Path) -> Result<()> {
+pub(crate) fn checksums(folder: &Path) -> Result<()> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("{}", folder.display()))? {
         let name = entry.with_context(|| format!("{}", folder.display()))?.file_name();
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("kerf-stage") {
+        if name != "SHA256SUMS" && !name.ends_with(".sig") {
             names.push(name);
         }
     }
@@ -144,7 +144,7 @@ pub(crate) fn version() -> Result<String> {
 }
 
 /// Seconds since 1970 that every packed file gets: `SOURCE_DATE_EPOCH`, or the last commit's.
-fn stamp() -> Result<u64> {
+pub(crate) fn stamp() -> Result<u64> {
     let given = std::env::var("SOURCE_DATE_EPOCH").ok();
     let text = match given {
         Some(text) => text,

@@ -17,6 +17,7 @@ mod emulate;
 mod flash;
 mod matrix;
 mod measure;
+mod release;
 mod repo;
 mod setup;
 mod soak;
@@ -42,6 +43,7 @@ enum Task {
     Soak(soak::Arguments),
     Emulate(emulate::Arguments),
     Dist(dist::Arguments),
+    Release(release::Arguments),
     Flash(flash::Arguments),
     Matrix(matrix::Arguments),
     Build(build::Arguments),
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Soak(arguments) => soak::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
+        Task::Release(arguments) => release::run(&arguments),
         Task::Flash(arguments) => flash::run(&arguments),
         Task::Emulate(arguments) => emulate::run(&arguments),
         Task::Matrix(arguments) => matrix::run(&arguments),

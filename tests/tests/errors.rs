@@ -126,6 +126,30 @@ fn a_damaged_bundle_is_refused_before_anything_runs() {
 }
 
 #[test]
+fn a_bundle_of_another_version_names_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("bundle");
+    succeed(&mut split(&model("lenet5"), "/MaxPool_1_output_0", &out));
+    let manifest = out.join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let ours = concat!("\"kerf ", env!("CARGO_PKG_VERSION"), "\"");
+    let theirs = text
+        .replace("\"format\": 1,", "\"format\": 9,")
+        .replace(ours, "\"kerf 7.0.0\"");
+    assert_ne!(theirs, text);
+    fs::write(&manifest, theirs).unwrap();
+    let mut once = kerf_stage();
+    once.arg("once")
+        .arg("--bundle")
+        .arg(&out)
+        .args(["--part", "1", "--input", "x.npz"]);
+    let line = complains(&mut once, 20);
+    for word in ["format 9", "kerf 7.0.0", env!("CARGO_PKG_VERSION"), "reads format 1"] {
+        assert!(line.contains(word), "no {word:?}: {line}");
+    }
+}
+
+#[test]
 fn a_broker_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("bundle");

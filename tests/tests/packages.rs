@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kerf_tests::{kerf_stage, succeed, xtask};
+use kerf_tests::{fail, kerf, kerf_stage, succeed, xtask};
 
 /// A target without vendor libraries: any program of this machine stands in for its binary.
 const TARGET: &str = "pc-amd64";
@@ -102,6 +102,94 @@ fn the_same_sources_give_the_same_packages() {
         let read = |folder: &tempfile::TempDir| fs::read(one(folder.path(), ending)).unwrap();
         assert!(read(&first) == read(&second), "{ending} differs");
     }
+}
+
+/// A release with stand-ins for what would take an hour to build: the board's program, and the tools as they were built here.
+fn release(folder: &Path, key: &Path) -> PathBuf {
+    let files = folder.join("release");
+    let tools = PathBuf::from(kerf().get_program());
+    let mut xtask = xtask();
+    xtask.args([
+        "release",
+        "--target",
+        TARGET,
+        "--program",
+        &format!("{TARGET}=/bin/true"),
+    ]);
+    xtask.arg("--tools").arg(tools.parent().unwrap());
+    succeed(xtask.arg("--key").arg(key).arg("--output").arg(&files));
+    files
+}
+
+#[test]
+fn a_release_is_whole_signed_and_the_same_twice() {
+    let (desk, first, second) = (
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    let key = |ending: &str| desk.path().join(format!("release.{ending}"));
+    succeed(kerf().arg("keys").arg("new").arg(desk.path().join("release")));
+    let files = release(first.path(), &key("key"));
+    let again = release(second.path(), &key("key"));
+    let names = |folder: &Path| {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&files), names(&again));
+    for name in names(&files) {
+        assert!(
+            fs::read(files.join(&name)).unwrap() == fs::read(again.join(&name)).unwrap(),
+            "{name} differs"
+        );
+    }
+    let tools = names(&files);
+    for ending in [
+        ".deb",
+        "-linux.tar.gz",
+        ".sbom.cdx.json",
+        "NOTES.md",
+        "SHA256SUMS",
+        "SHA256SUMS.sig",
+    ] {
+        assert!(
+            tools.iter().any(|name| name.ends_with(ending)),
+            "no {ending} in {tools:?}"
+        );
+    }
+    succeed(
+        Command::new("sha256sum")
+            .args(["--check", "--quiet", "SHA256SUMS"])
+            .current_dir(&files),
+    );
+    let listed = succeed(Command::new("tar").arg("-tzf").arg(one(&files, "-linux.tar.gz")));
+    for path in [
+        "/bin/kerf\n",
+        "/bin/kerf-stage\n",
+        "/man/kerf.1\n",
+        "/completions/kerf.bash\n",
+        "/LICENSE-MIT\n",
+    ] {
+        assert!(listed.contains(path), "no {path:?} in {listed}");
+    }
+    let check = |public: &Path| {
+        let mut kerf = kerf();
+        kerf.args(["sign", "--file"])
+            .arg(files.join("SHA256SUMS"))
+            .arg("--check")
+            .arg(public);
+        kerf
+    };
+    assert!(succeed(&mut check(&key("pub"))).contains("was signed with"));
+    succeed(kerf().arg("keys").arg("new").arg(desk.path().join("other")));
+    assert!(fail(&mut check(&desk.path().join("other.pub")), 20).contains("not among the keys"));
+    let sums = fs::read_to_string(files.join("SHA256SUMS")).unwrap();
+    fs::write(files.join("SHA256SUMS"), sums.replacen('0', "1", 1)).unwrap();
+    assert!(fail(&mut check(&key("pub")), 20).contains("is not one of these bytes"));
 }
 
 /// A folder with an `ssh` that runs what it is told on this machine, with `board` standing for the board's root.

@@ -15,6 +15,8 @@ pub const MAX_KEY_BYTES: u64 = 4096;
 
 /// Goes before the manifest's bytes, so that no other kind of signed document can pass for a manifest.
 const CONTEXT: &[u8] = b"kerf manifest v1\0";
+/// The same before any other file, e.g. a release's checksums.
+const FILE_CONTEXT: &[u8] = b"kerf file v1\0";
 const SECRET_WORD: &str = "kerf-ed25519-secret";
 const PUBLIC_WORD: &str = "kerf-ed25519-public";
 const SIGNATURE_WORD: &str = "kerf-ed25519-signature";
@@ -52,7 +54,16 @@ impl SecretKey {
 
     /// The text of `manifest.sig`.
     pub fn sign(&self, manifest: &[u8]) -> String {
-        let signature = self.0.sign(&[CONTEXT, manifest].concat());
+        self.sign_in(CONTEXT, manifest)
+    }
+
+    /// The text of a signature over any other file; it never passes for one over a manifest.
+    pub fn sign_file(&self, contents: &[u8]) -> String {
+        self.sign_in(FILE_CONTEXT, contents)
+    }
+
+    fn sign_in(&self, context: &[u8], contents: &[u8]) -> String {
+        let signature = self.0.sign(&[context, contents].concat());
         format!(
             "{SIGNATURE_WORD} {} {}\n",
             self.public(),
@@ -92,6 +103,18 @@ impl fmt::Display for PublicKey {
 /// # Errors
 /// When the text is no signature, is of a key that is not among them, or does not fit the manifest.
 pub fn verify(manifest: &[u8], text: &str, keys: &[PublicKey]) -> Result<PublicKey, SignatureError> {
+    verify_in(CONTEXT, manifest, text, keys)
+}
+
+/// Whether one of `keys` signed this file, which is no manifest; gives the one that did.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_file(contents: &[u8], text: &str, keys: &[PublicKey]) -> Result<PublicKey, SignatureError> {
+    verify_in(FILE_CONTEXT, contents, text, keys)
+}
+
+fn verify_in(context: &[u8], contents: &[u8], text: &str, keys: &[PublicKey]) -> Result<PublicKey, SignatureError> {
     let mut words = text.split_whitespace();
     let (word, signer, signature) = (words.next(), words.next(), words.next());
     if word != Some(SIGNATURE_WORD) || words.next().is_some() {
@@ -102,7 +125,7 @@ pub fn verify(manifest: &[u8], text: &str, keys: &[PublicKey]) -> Result<PublicK
     hex::decode_to_slice(signature.unwrap_or_default(), &mut bytes).map_err(|_| SignatureError::NoSignature)?;
     let key = keys.iter().find(|key| key.to_string() == signer);
     let key = key.ok_or_else(|| SignatureError::UnknownKey(signer.chars().take(64).collect()))?;
-    let message = [CONTEXT, manifest].concat();
+    let message = [context, contents].concat();
     let valid = key.0.verify_strict(&message, &Signature::from_bytes(&bytes));
     valid.map_err(|_| SignatureError::Wrong(Box::new(*key)))?;
     Ok(*key)
@@ -133,7 +156,7 @@ pub enum SignatureError {
     #[error("signed with key {0}, which is not among the keys of this stage")]
     UnknownKey(String),
     /// Signed by someone whom this board trusts, but these are other bytes.
-    #[error("the signature of key {0} is not one of this manifest")]
+    #[error("the signature of key {0} is not one of these bytes")]
     Wrong(Box<PublicKey>),
 }
 

@@ -21,7 +21,9 @@ pub enum ManifestError {
     Json(#[source] serde_json::Error),
     /// Another format.
     #[error(
-        "manifest has format {got} (written by {tool:?}), this program reads format {}",
+        "manifest has format {got}, written by {tool:?}; this is Kerf {}, which reads format {}: take the version that wrote it, or \
+         split again",
+        env!("CARGO_PKG_VERSION"),
         super::FORMAT
     )]
     Format {
