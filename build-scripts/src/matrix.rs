@@ -10,10 +10,24 @@ pub(crate) struct Arguments {
     /// As JSON, e.g. for a CI matrix: {"include": [{"name": …, "build": …, "budget": …, "run": …}]}.
     #[arg(long)]
     json: bool,
+    /// As one line `matrix=JSON` for a workflow's output; only targets that this version can be built for.
+    #[arg(long, conflicts_with = "json")]
+    github: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let targets = target::all()?;
+    if arguments.github {
+        let mut buildable = Vec::new();
+        for target in targets {
+            if target.missing_features()?.is_empty() {
+                buildable.push(target);
+            }
+        }
+        let matrix = serde_json::json!({ "include": buildable });
+        println!("matrix={matrix}");
+        return Ok(());
+    }
     if arguments.json {
         let matrix = serde_json::json!({ "include": targets });
         println!("{}", serde_json::to_string(&matrix).context("the matrix is no JSON")?);
