@@ -104,7 +104,7 @@ fn pack_tools(tools: &Programs, version: &str, folder: &Path) -> Result<()> {
         files.push(archive::File::text(&format!("completions/kerf.{shell}"), text));
     }
     let manual = tempfile::tempdir().context("a temporary folder")?;
-    repo::output(repo::command(&tools.kerf).arg("man").arg(manual.path()))?;
+    repo::output(repo::command(&tools.kerf).args(["man", "--output"]).arg(manual.path()))?;
     let mut pages: Vec<_> = fs::read_dir(manual.path())?.collect::<std::io::Result<_>>()?;
     pages.sort_by_key(fs::DirEntry::file_name);
     for page in pages {
