@@ -56,6 +56,10 @@ fn a_cut_is_drawn_with_its_parts_and_its_crossing_values() {
     more.extend(["--svg", svg.to_str().unwrap()]);
     draw(&model("tiny_unet_denoise"), &page, &more);
     let picture = std::fs::read_to_string(&svg).unwrap();
+    // -o goes by the ending, as the other commands do.
+    let again = dir.path().join("again.svg");
+    draw(&model("tiny_unet_denoise"), &again, &cut);
+    assert_eq!(std::fs::read_to_string(&again).unwrap(), picture);
     assert_eq!(
         picture.matches("class=\"edge crosses\"").count(),
         5,

@@ -16,12 +16,12 @@ use crate::page::{self, Drawing};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kerf graph model.onnx -o model.html --open\n  kerf graph model.onnx --at conv3_out -o cut.html\n  \
-    kerf graph bundle/ -o bundle.html\n  kerf graph model.onnx --svg model.svg --dot model.dot\n  kerf graph model.onnx --netron"
+    kerf graph bundle/ -o bundle.html\n  kerf graph model.onnx -o model.svg --dot model.dot\n  kerf graph model.onnx --netron"
 )]
 pub struct Args {
     /// The ONNX model, or a bundle's folder.
     pub model: PathBuf,
-    /// The page to write: one self-contained HTML file.
+    /// What to write, by its ending: .html, a self-contained page; .svg; .dot.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Draw these cuts.
@@ -85,7 +85,12 @@ fn draw(args: &Args) -> Result<(), Failure> {
     }
     if let Some(path) = &args.output {
         let model = args.model.to_string_lossy();
-        write(path, &page::html(&drawing, &layout, &model).or_exit(Exit::Bug)?)?;
+        let text = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("svg") => page::svg(&drawing, &layout),
+            Some("dot") => page::dot(&drawing),
+            _ => page::html(&drawing, &layout, &model).or_exit(Exit::Bug)?,
+        };
+        write(path, &text)?;
         if args.open {
             open(path)?;
         }
