@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use crate::measure::{Choice, Measure};
 
-mod cloud;
 mod backends;
+mod cloud;
 mod links;
 mod plan;
 mod split;

@@ -13,7 +13,10 @@ fn run(name: &str) {
     python.env("PATH", tool_path()).arg(here.join("judges/notebook.py"));
     python.arg(here.join("../docs/notebooks").join(name)).arg(folder.path());
     let said = succeed(&mut python);
-    assert!(said.contains("the split answers as") && said.contains(": True"), "{said}");
+    assert!(
+        said.contains("the split answers as") && said.contains(": True"),
+        "{said}"
+    );
     assert!(said.ends_with("agreed\n"), "{said}");
 }
 
