@@ -15,6 +15,7 @@ mod demo;
 mod dist;
 mod emulate;
 mod flash;
+mod fuzz;
 mod matrix;
 mod measure;
 mod release;
@@ -45,6 +46,7 @@ enum Task {
     Dist(dist::Arguments),
     Release(release::Arguments),
     Flash(flash::Arguments),
+    Fuzz(fuzz::Arguments),
     Matrix(matrix::Arguments),
     Build(build::Arguments),
 }
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Task::Dist(arguments) => dist::run(&arguments),
         Task::Release(arguments) => release::run(&arguments),
         Task::Flash(arguments) => flash::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Emulate(arguments) => emulate::run(&arguments),
         Task::Matrix(arguments) => matrix::run(&arguments),
         Task::Build(arguments) => build::run(&arguments),
