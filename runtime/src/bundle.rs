@@ -15,6 +15,7 @@ use crate::limits::{MAX_ARTIFACT_BYTES, MAX_COMPANION_BYTES, MAX_TENSOR_FILE_BYT
 
 mod error;
 mod file;
+mod format;
 mod guard;
 pub mod set;
 pub mod signature;
@@ -22,10 +23,9 @@ mod trust;
 
 pub use error::BundleError;
 pub use file::{digest, read_bounded};
+pub use format::has_edgetpu_operator;
 pub use trust::Trust;
 
-/// The custom operator into which `edgetpu_compiler` puts what the Edge TPU runs.
-const EDGETPU_OPERATOR: &str = "edgetpu-custom-op";
 /// The manifest's file name.
 pub const MANIFEST: &str = "manifest.json";
 
@@ -247,14 +247,7 @@ pub fn open_model(path: &Path) -> Result<Verified<Artifact>, BundleError> {
         });
     }
     let contents = read_bounded(path, MAX_ARTIFACT_BYTES)?;
-    let format = match path.extension().and_then(|e| e.to_str()) {
-        Some("tflite") if has_edgetpu_operator(&contents) => Format::EdgetpuTflite,
-        Some("tflite") => Format::Tflite,
-        Some("xml") => Format::OpenvinoIr,
-        Some("blob") => Format::MyriadBlob,
-        Some("tar" | "nnef") => Format::TractNnef,
-        _ => Format::Onnx,
-    };
+    let format = format::of_file(path, &contents);
     let mut artifact = Artifact {
         path: path.to_owned(),
         format,
@@ -290,12 +283,6 @@ fn model_refused(artifact: &Artifact, why: &guard::GuardError) -> BundleError {
         path: artifact.path.clone(),
         why: why.to_string(),
     }
-}
-
-/// True for a TFLite file that `edgetpu_compiler` wrote: it names the operator that only libedgetpu runs.
-pub fn has_edgetpu_operator(tflite: &[u8]) -> bool {
-    let name = EDGETPU_OPERATOR.as_bytes();
-    tflite.windows(name.len()).any(|window| window == name)
 }
 
 /// The last check before an engine may see an artifact.

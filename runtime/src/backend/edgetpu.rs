@@ -39,10 +39,9 @@ fn library(tflite: &Path, version: &str) -> Result<(&'static Library, PathBuf), 
     let path = named.or(beside).unwrap_or_else(|| PathBuf::from(LIBRARY));
     let library = tflite::open(&path).map_err(|why| {
         missing(format!(
-            "{}: {why}; it is in libedgetpu1-std of https://coral.ai/software (release 16.0 is built with TensorFlow 2.5; builds \
+            "{why}; it is in libedgetpu1-std of https://coral.ai/software (release 16.0 is built with TensorFlow 2.5; builds \
              with later ones: https://github.com/feranick/libedgetpu) and must match TensorFlow Lite, which is {version} here; \
-             put it beside libtensorflowlite_c.so, or name it in {VARIABLE}",
-            path.display()
+             put it beside libtensorflowlite_c.so, or name it in {VARIABLE}"
         ))
     })?;
     Ok((library, path))

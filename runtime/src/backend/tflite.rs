@@ -71,17 +71,7 @@ pub(super) fn load(
     delegate: Option<Delegate>,
 ) -> Result<Box<dyn Session>, BackendError> {
     let no = |option: String| BackendError::Option { backend, option };
-    let own = artifact.conversion.as_ref().map(|c| c.precision.as_str());
-    if let Some(precision) = options
-        .precision
-        .as_deref()
-        .filter(|p| own.is_some() && own != Some(*p))
-    {
-        return Err(no(format!(
-            "precision {precision:?}: it runs the artifact's own, {}",
-            own.unwrap_or_default()
-        )));
-    }
+    artifact.own_precision(backend, options)?;
     let threads = i32::try_from(options.threads.unwrap_or(1)).map_err(|_| no("so many threads".to_owned()))?;
     let refused = |why: String| BackendError::Refused {
         backend,

@@ -3,7 +3,6 @@
 #![allow(unsafe_code, reason = "foreign functions; each call says why it is sound")]
 
 use std::ffi::{c_char, c_int};
-use std::ptr::null;
 
 use libloading::Library;
 
@@ -36,7 +35,7 @@ pub(super) fn devices(library: &'static Library) -> Option<Vec<String>> {
     // SAFETY: `count` is written; the list has so many entries until it is freed.
     unsafe {
         let first = list(&raw mut count);
-        if first.cast_const() == null() {
+        if first.is_null() {
             return Some(Vec::new());
         }
         let devices = std::slice::from_raw_parts(first, count);

@@ -24,6 +24,6 @@ pub(crate) fn find(wanted: Option<&Path>) -> Result<(TfLite, PathBuf), String> {
         .map(Path::to_owned)
         .or(named)
         .unwrap_or_else(|| PathBuf::from(NAME));
-    let library = TfLite::open(&path).map_err(|why| format!("{}: {why}; {HOW}", path.display()))?;
+    let library = TfLite::open(&path).map_err(|why| format!("{why}; {HOW}"))?;
     Ok((library, path))
 }
