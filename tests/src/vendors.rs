@@ -60,3 +60,39 @@ pub fn openvino_2022() -> Option<PathBuf> {
     let found = vendor("openvino-2022", "onnxruntime/capi", "libopenvino_c.so");
     or_said("openvino 2022.2", found)
 }
+
+/// TensorFlow Lite's C library.
+pub fn tflite() -> Option<PathBuf> {
+    let arch = if cfg!(target_arch = "aarch64") {
+        "linux_arm64"
+    } else {
+        "linux_amd64"
+    };
+    or_said("tflite", vendor("tflite", arch, "libtensorflowlite_c.so"))
+}
+
+/// TensorFlow Lite's C library beside a `libedgetpu.so.1` that has an Edge TPU's two functions and XNNPACK inside, built here
+/// from `tests/delegate.c` into `folder`. The path of the former.
+pub fn tflite_with_delegate(folder: &Path) -> Option<PathBuf> {
+    let library = tflite()?;
+    let headers = library.parent()?.parent()?.join("include");
+    let beside = folder.join("libtensorflowlite_c.so");
+    std::fs::copy(&library, &beside).expect("a folder of our own");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("delegate.c");
+    let mut cc = std::process::Command::new("cc");
+    cc.args([
+        "-shared",
+        "-fPIC",
+        "-O1",
+        "-Wl,-rpath,$ORIGIN",
+        "-Wl,-soname,libedgetpu.so.1",
+        "-I",
+    ]);
+    cc.arg(headers)
+        .arg(source)
+        .arg(&beside)
+        .arg("-o")
+        .arg(folder.join("libedgetpu.so.1"));
+    crate::succeed(&mut cc);
+    Some(beside)
+}
