@@ -16,6 +16,7 @@ mod dist;
 mod emulate;
 mod flash;
 mod fuzz;
+mod install;
 mod matrix;
 mod measure;
 mod release;
@@ -47,6 +48,7 @@ enum Task {
     Release(release::Arguments),
     Flash(flash::Arguments),
     Fuzz(fuzz::Arguments),
+    InstallCheck(install::Arguments),
     Matrix(matrix::Arguments),
     Build(build::Arguments),
 }
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Task::Release(arguments) => release::run(&arguments),
         Task::Flash(arguments) => flash::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::InstallCheck(arguments) => install::run(&arguments),
         Task::Emulate(arguments) => emulate::run(&arguments),
         Task::Matrix(arguments) => matrix::run(&arguments),
         Task::Build(arguments) => build::run(&arguments),

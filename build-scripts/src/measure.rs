@@ -1,5 +1,7 @@
 //! What `bench` and `soak` share: a visible list of named runs, and how some of them are chosen.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 
 use crate::repo::{self, Profile, Programs};
@@ -25,6 +27,12 @@ pub(crate) struct Choice {
     /// With programs that are quick to build: to see that it works, not for the record.
     #[arg(long)]
     dev: bool,
+    /// Measure with this kerf instead of building one.
+    #[arg(long, value_name = "FILE", requires = "kerf_stage")]
+    kerf: Option<PathBuf>,
+    /// Measure this kerf-stage instead of building one, e.g. a board's.
+    #[arg(long, value_name = "FILE", requires = "kerf")]
+    kerf_stage: Option<PathBuf>,
 }
 
 impl Choice {
@@ -44,8 +52,18 @@ impl Choice {
             bail!("{unknown:?} is not among: {}", known.join(", "));
         }
         let chosen = |measure: &&Measure| self.names.is_empty() || self.names.iter().any(|name| name == measure.name);
-        let profile = if self.dev { Profile::Dev } else { Profile::Release };
-        let programs = repo::build_programs(profile)?;
+        let programs = match (&self.kerf, &self.kerf_stage) {
+            (Some(kerf), Some(kerf_stage)) => Programs {
+                kerf: std::path::absolute(kerf)?,
+                kerf_stage: std::path::absolute(kerf_stage)?,
+                given: true,
+            },
+            _ if self.dev => Programs {
+                given: true,
+                ..repo::build_programs(Profile::Dev)?
+            },
+            _ => repo::build_programs(Profile::Release)?,
+        };
         for measure in all.iter().filter(chosen) {
             println!("## {}: {}", measure.name, measure.about);
             (measure.run)(&programs)?;

@@ -90,6 +90,27 @@ pub(crate) struct Programs {
     pub(crate) kerf: PathBuf,
     /// `kerf-stage`.
     pub(crate) kerf_stage: PathBuf,
+    /// Named by a person, or quick to build: not for the record.
+    pub(crate) given: bool,
+}
+
+/// `kerf-stage` for this machine, built as boards' programs are: profile dist, with what a board without accelerator has.
+///
+/// # Errors
+/// When cargo fails.
+pub(crate) fn build_flashed_stage() -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args([
+        "build",
+        "--package",
+        "kerf-runtime",
+        "--bin",
+        "kerf-stage",
+        "--profile",
+        "dist",
+    ]);
+    run(build.args(["--no-default-features", "--features", "tract,s3,tls"]))?;
+    Ok(target_folder()?.join("dist/kerf-stage"))
 }
 
 /// Builds both programs.
@@ -127,6 +148,7 @@ pub(crate) fn programs(profile: Profile) -> Result<Programs> {
     Ok(Programs {
         kerf: program("kerf")?,
         kerf_stage: program("kerf-stage")?,
+        given: false,
     })
 }
 
