@@ -71,7 +71,9 @@ impl Bench {
             "latency_ms_p95": ms(quantile(&times, 0.95)),
             "latency_ms_mean": (mean * 1e6).round() / 1e3,
             "runs": self.runs,
-            "memory_bytes_peak": peak_memory(),
+            "memory_bytes_peak": memory("VmHWM:"),
+            // Its own, without the pages of the program's file, which the system may drop at any time.
+            "memory_bytes_private": memory("RssAnon:"),
         });
         println!("{}", serde_json::to_string(&line).or_exit(Exit::Bug)?);
         Ok(())
@@ -89,10 +91,10 @@ fn quantile(sorted: &[Duration], share: f64) -> Duration {
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-/// Largest resident memory of this process so far, bytes; none where the system does not say.
-fn peak_memory() -> Option<u64> {
+/// A line of proc(5)'s status, bytes; none where the system does not say.
+fn memory(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     kib.checked_mul(1024)
 }
