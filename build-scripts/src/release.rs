@@ -47,6 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Some(folder) => Programs {
             kerf: folder.join("kerf"),
             kerf_stage: folder.join("kerf-stage"),
+            given: true,
         },
         None => repo::build_programs(Profile::Release)?,
     };
