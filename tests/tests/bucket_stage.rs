@@ -52,6 +52,8 @@ fn keys(folder: &mut dyn Folder, prefix: &str) -> Vec<String> {
 }
 
 fn document(folder: &mut dyn Folder, key: &str) -> serde_json::Value {
+    // rclone's server lists what it does not give for some milliseconds more.
+    eventually(key, || folder.read(key, 100_000).is_ok());
     serde_json::from_slice(&folder.read(key, 100_000).unwrap()).unwrap()
 }
 

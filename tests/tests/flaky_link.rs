@@ -6,17 +6,20 @@
     reason = "a test says what failed by panicking"
 )]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kerf_runtime::broker::mqtt::{MqttBroker, MqttConfig};
 use kerf_runtime::broker::{Broker, BrokerError};
+use kerf_runtime::metrics::Metrics;
 use kerf_runtime::stage::keep::{MemoryKeep, WhenFull};
 use kerf_runtime::stage::tail::Confirm;
 use kerf_tests::mosquitto::Mosquitto;
+use kerf_tests::process::eventually;
 use kerf_tests::proxy::{Proxy, Weather};
 use kerf_tests::random::{Random, seed, soak};
-use kerf_tests::relay::{Counting, assert_each_once, connect, inline, run_head, run_tail, tail};
+use kerf_tests::relay::{Counting, assert_each_once, connect, inline, run_head_counted, run_tail, tail};
 
 #[test]
 fn a_link_that_flaps_loses_no_frame() {
@@ -35,14 +38,17 @@ fn a_link_that_flaps_loses_no_frame() {
     let mut tail = tail(connect(&broker.url(), "tail"), None, Confirm::Stage, inline());
     let head_link = connect(&url, "head");
     let done = AtomicBool::new(false);
+    let metrics = Arc::new(Metrics::default());
     let answers = std::thread::scope(|scope| {
         let head = scope.spawn(|| {
             let keep = MemoryKeep::new(16 << 20, WhenFull::RefuseNew);
-            let outcome = run_head("cam", source, head_link, keep, inline());
+            let outcome = run_head_counted("cam", source, head_link, keep, inline(), Arc::clone(&metrics));
             done.store(true, Ordering::Release);
             outcome.1
         });
         let tail = scope.spawn(|| run_tail(&mut tail, &done));
+        // A head tells a link that fails at its start, and ends.
+        eventually("the head's first frame", || metrics.accepted.value() > 0);
         for _ in 0..8 * soak() {
             std::thread::sleep(Duration::from_millis(50 + random.below(80) as u64));
             match random.below(3) {

@@ -92,6 +92,7 @@ fn a_password_taken_away_shows_as_41_within_five_seconds_and_costs_no_frame() {
         .arg(at("in"));
     let mut head = Running::start(&mut head);
     let health = address(&mut head);
+    head.wait_for("event=ready");
     eventually("readiness", || ready(health).0 == 200);
     set_password(broker.folder(), "another");
     broker.restart();

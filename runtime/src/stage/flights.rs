@@ -194,6 +194,8 @@ impl Flights {
     /// All are due now: the connection that carried them is gone.
     pub(super) fn resend_all(&mut self, now: Instant) {
         self.by_due.clear();
+        // Waits begin anew, short: a last stage that is a little slower to come back must not cost the silence once more.
+        self.heard = self.heard.map(|_| now);
         for (&sequence, flight) in &mut self.by_sequence {
             flight.due = now;
             self.by_due.insert((now, sequence));
@@ -280,6 +282,18 @@ mod tests {
             back += 1;
         }
         assert_eq!(back, 100, "all that were sent before the answered frame");
+    }
+
+    #[test]
+    fn a_new_connection_makes_waits_short_again() {
+        let mut flights = Flights::new();
+        let start = Instant::now();
+        out(&mut flights, 1, start);
+        let back = start + Duration::from_mins(1);
+        flights.resend_all(back);
+        assert_eq!(flights.due(back).map(|(s, _)| s), Some(1));
+        flights.sent(1, back);
+        assert!(flights.next_due() <= Some(back + FIRST_RESEND * 3 / 2));
     }
 
     #[test]
