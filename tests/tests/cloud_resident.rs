@@ -97,11 +97,9 @@ fn compare(name: &str, jobs: usize, calls: usize) {
             job.at(0.5),
             job.at(0.99)
         );
-        assert!(ratio >= 10.0, "{who}: {ratio}");
-        // The aim is one for release programs and the real supervisor.
-        if who == "faas-supervisor" && std::env::var_os("KERF_BENCH").is_some() {
-            assert!(ratio >= 100.0, "expected at least 100 times, got {ratio:.0}");
-        }
+        // The stand-in starts no Python; the promise is against the real one.
+        let least = if who == "faas-supervisor" { 100.0 } else { 10.0 };
+        assert!(ratio >= least, "{who}: expected at least {least} times, got {ratio:.0}");
     }
 }
 

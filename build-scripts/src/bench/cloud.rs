@@ -14,7 +14,6 @@ pub(super) fn run(programs: &Programs) -> Result<()> {
         command.env("KERF_TEST_PYTHON", python);
     }
     command
-        .env("KERF_BENCH", "1")
         .env("KERF_BIN", &programs.kerf)
         .env("KERF_STAGE_BIN", &programs.kerf_stage);
     repo::run(&mut command)
