@@ -8,6 +8,7 @@ use crate::measure::{Choice, Measure};
 
 mod backends;
 mod cloud;
+mod codec;
 mod links;
 mod plan;
 mod split;
@@ -29,6 +30,11 @@ const ALL: &[Measure] = &[
         name: "links",
         about: "what the links add to a frame and carry, beside the same parts in one process and the disk's fdatasync",
         run: links::run,
+    },
+    Measure {
+        name: "codec",
+        about: "bits, speed and accuracy of the codecs on real tensors, beside JPEG and Python's zstandard and blosc2",
+        run: codec::run,
     },
     Measure {
         name: "plan",

@@ -3,6 +3,7 @@
 //! Owns: warm-up, repetitions, kernel times, what the machine is and how busy. Must not know: graphs, plans, command lines.
 //! `kerf profile` and `kerf-stage bench` both measure with [`measure`], so that their figures compare.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use kerf_wire::profile::{FORMAT, Kernel, Machine, MeasuredModel, Profile, Sample};
@@ -15,12 +16,16 @@ use crate::tensor::Tensor;
 mod inputs;
 pub mod link;
 mod machine;
+pub mod power;
 
 pub use inputs::random_inputs;
-pub use machine::{background_load, peak_resident_bytes, rapl_joules};
+pub use machine::{background_load, peak_resident_bytes};
+
+/// Where Linux shows its sensors.
+pub const SENSORS: &str = "/sys";
 
 /// How often and how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Runs before anything counts.
     pub warm_up: u32,
@@ -28,6 +33,10 @@ pub struct Plan {
     pub runs: u32,
     /// After this, and [`MIN_MEASURED_RUNS`] runs, no more are begun.
     pub most: Duration,
+    /// Waited before each run: frames that come one by one find caches that others have used.
+    pub pause: Duration,
+    /// Where the system shows its sensors.
+    pub sensors: PathBuf,
 }
 
 impl Default for Plan {
@@ -36,6 +45,8 @@ impl Default for Plan {
             warm_up: 5,
             runs: 50,
             most: Duration::from_secs(20),
+            pause: Duration::ZERO,
+            sensors: PathBuf::from(SENSORS),
         }
     }
 }
@@ -53,8 +64,8 @@ pub struct Measured {
     pub kernels: Vec<Kernel>,
     /// Warm runs with each kernel timed.
     pub timed_run_ms: Option<Sample>,
-    /// Joules a run by RAPL, all of the package, where it can be read.
-    pub run_joules: Option<f64>,
+    /// Joules a run and what said so, where something does.
+    pub run_joules: Option<(f64, &'static str)>,
 }
 
 /// Runs a session again and again. Plain and timed runs take turns, so that a machine that grows slower is slower for both.
@@ -79,19 +90,27 @@ pub fn measure(
     }
     let total = plan.runs.clamp(MIN_MEASURED_RUNS, MAX_BENCH_RUNS);
     let (mut runs_ms, mut timed_ms, mut kernels) = (Vec::new(), Vec::new(), KernelTimes::default());
-    let (mut joules, start) = (Some(0.0), Instant::now());
+    let meter = power::Meter::find(&plan.sensors);
+    let (mut joules, start) = (meter.as_ref().map(|_| 0.0), Instant::now());
     for done in 0..total {
         if done >= MIN_MEASURED_RUNS && start.elapsed() >= plan.most {
             break;
         }
-        let before = rapl_joules();
-        runs_ms.push(run(session)?);
-        // The counter starts again at a bound of its own: such a run does not count.
-        let used = before
-            .zip(rapl_joules())
-            .map(|(a, b)| b - a)
-            .filter(|used| *used >= 0.0);
+        std::thread::sleep(plan.pause);
+        let before = meter.as_ref().and_then(power::Meter::joules);
+        let run_ms = run(session)?;
+        runs_ms.push(run_ms);
+        // A counter starts again at a bound of its own: such a run does not count.
+        let counted = before
+            .zip(meter.as_ref().and_then(power::Meter::joules))
+            .map(|(a, b)| b - a);
+        let drawn = meter
+            .as_ref()
+            .and_then(power::Meter::watts)
+            .map(|watts| watts * run_ms * 1e-3);
+        let used = counted.or(drawn).filter(|used| *used >= 0.0);
         joules = joules.zip(used).map(|(sum, used)| sum + used);
+        std::thread::sleep(plan.pause);
         let timed = Instant::now();
         match session.run_timed(inputs) {
             Ok(each) => {
@@ -106,7 +125,9 @@ pub fn measure(
     Ok(Measured {
         first_run_ms,
         run_ms: Sample::of(&runs_ms),
-        run_joules: joules.map(|sum| sum / runs_ms.len().max(1) as f64),
+        run_joules: joules
+            .map(|sum| sum / runs_ms.len().max(1) as f64)
+            .zip(meter.as_ref().map(power::Meter::source)),
         runs_ms,
         kernels: kernels.samples(),
         timed_run_ms: (!timed_ms.is_empty()).then(|| Sample::of(&timed_ms)),

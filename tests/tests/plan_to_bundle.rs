@@ -168,6 +168,101 @@ fn edge_only_and_cloud_only_are_bundles_too() {
 }
 
 #[test]
+fn a_plans_codec_is_measured_and_goes_into_the_manifest() {
+    let dir = tempfile::tempdir().unwrap();
+    let profile_file = dir.path().join("profile.json");
+    let digits = kerf_tests::fixture("images/digits");
+    let mut command = kerf();
+    command
+        .arg("profile")
+        .arg(model("resnet8_digits"))
+        .arg("--data")
+        .arg(digits);
+    command.args(["--scale", "255", "--samples", "4", "--runs", "5", "-o"]);
+    succeed(command.arg(&profile_file));
+    let profile = Profile::parse(&std::fs::read(&profile_file).unwrap()).unwrap();
+    let input = profile.input.as_ref().unwrap();
+    assert!(input.is_picture && input.file_bytes > 50 && input.read_ms.median > 0.0);
+    assert!(profile.answer_bytes.unwrap() > 100);
+    let at = "/r/r.1/Relu_1_output_0";
+    let (half, byte) = (
+        &profile.codecs["f16"].values[at],
+        &profile.codecs["int8+rans"].values[at],
+    );
+    // [1, 32, 8, 8] floats.
+    assert_eq!(half.bytes, 32 * 64 * 2);
+    assert!(half.relative_error < 1e-3 && byte.relative_error > half.relative_error && byte.bytes < half.bytes);
+    let planned = |more: &[&str]| {
+        let plan_file = dir.path().join("plan.json");
+        let link = [
+            "--cloud-speed",
+            "10",
+            "--uplink-kbit-s",
+            "100",
+            "--rtt-ms",
+            "1",
+            "--cut-at",
+            at,
+        ];
+        let mut command = plan("resnet8_digits", &profile_file, &[&link[..], more].concat());
+        succeed(command.arg("-o").arg(&plan_file));
+        let bundle = dir.path().join("bundle");
+        let mut split = kerf();
+        split
+            .arg("split")
+            .arg(model("resnet8_digits"))
+            .arg("--plan")
+            .arg(&plan_file);
+        succeed(split.arg("-o").arg(&bundle));
+        let manifest = Manifest::parse(&std::fs::read(bundle.join("manifest.json")).unwrap()).unwrap();
+        manifest.cuts[0].codecs.get(at).map(|codec| codec.name.clone())
+    };
+    // On a slow link the codec with the fewest bytes wins, of those whose error is allowed.
+    assert_eq!(planned(&[]).as_deref(), Some("f16+rans"));
+    assert_eq!(planned(&["--codec-error", "0.1"]).as_deref(), Some("int8+rans"));
+    assert_eq!(planned(&["--codec", "f16"]).as_deref(), Some("f16"));
+    assert_eq!(planned(&["--codec", "raw"]), None);
+}
+
+#[test]
+fn a_measured_link_is_what_the_plan_counts_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let broker = kerf_tests::mosquitto::Mosquitto::start("");
+    let shape = kerf_tests::shaped::Shape {
+        mbit_s: 8.0,
+        rtt: std::time::Duration::from_millis(20),
+    };
+    let link = kerf_tests::shaped::ShapedLink::start(broker.port(), shape);
+    let (file, profile_file) = (dir.path().join("link.json"), profile("lenet5", dir.path()));
+    for far in [None, Some(broker.url())] {
+        let mut measure = kerf();
+        measure
+            .args(["profile", "--link", &link.url(), "--link-most", "10", "-o"])
+            .arg(&file);
+        let text = succeed(measure.args(far.iter().flat_map(|far| ["--far", far])));
+        assert!(text.contains("kbit/s"), "{text}");
+        let measured = kerf_wire::profile::LinkProfile::parse(&std::fs::read(&file).unwrap()).unwrap();
+        // A busy machine is late, now and then by more than a small message takes.
+        assert!((2_000.0..12_000.0).contains(&measured.uplink_kbit_s), "{text}");
+        assert!((500.0..12_000.0).contains(&measured.downlink_kbit_s), "{text}");
+        assert!((20.0..100.0).contains(&measured.rtt_ms.median), "{text}");
+    }
+    let mut command = plan("lenet5", &profile_file, &["--cloud-speed", "10", "--json", "--link"]);
+    let planned: serde_json::Value = serde_json::from_str(&succeed(command.arg(&file))).unwrap();
+    let rtt = planned["assumptions"]["rtt_ms"][0].as_f64().unwrap();
+    assert!((20.0..100.0).contains(&rtt), "{rtt}");
+    let mut both = plan(
+        "lenet5",
+        &profile_file,
+        &["--cloud-speed", "10", "--rtt-ms", "1", "--link"],
+    );
+    fail(both.arg(&file), 2);
+    let mut nobody = kerf();
+    nobody.args(["profile", "--link", "mqtt://127.0.0.1:9"]);
+    fail(&mut nobody, 40);
+}
+
+#[test]
 fn what_cannot_be_planned_ends_with_its_code_and_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let profile_file = profile("lenet5", dir.path());

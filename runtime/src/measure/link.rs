@@ -12,6 +12,8 @@ use crate::broker::{Broker, BrokerError, Message};
 
 /// Length of what the other end answers with.
 const ANSWER_BYTES: usize = 64;
+/// Waited before each, as a frame now and then finds the machines.
+const PAUSE: Duration = Duration::from_millis(20);
 /// The longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// A size is sent no more often than this.
@@ -124,6 +126,9 @@ pub fn answer_probes(
             let wanted = wanted.map_or(0, u32::from_le_bytes) as usize;
             let mut answer = delivery.message.payload.get(..8).unwrap_or_default().to_vec();
             answer.resize(ANSWER_BYTES.max(wanted), 0);
+            broker.publish(&Message::new(topics.back.clone(), answer.clone()), PATIENCE)?;
+            // A tail answers with two messages, the result and the receipt.
+            answer.resize(ANSWER_BYTES, 0);
             broker.publish(&Message::new(topics.back.clone(), answer), PATIENCE)?;
         }
         broker.ack(delivery.token)?;
@@ -169,6 +174,7 @@ impl Probe<'_> {
         payload.extend(u32::try_from(down).unwrap_or(u32::MAX).to_le_bytes());
         let length = up.max(payload.len());
         payload.resize(length, 0x5A);
+        std::thread::sleep(PAUSE);
         let start = Instant::now();
         self.publish(&self.topics.there.clone(), payload.into())?;
         if !self.is_answered {
@@ -176,7 +182,9 @@ impl Probe<'_> {
             marker.resize(ANSWER_BYTES, 0);
             self.publish(&self.topics.back.clone(), marker.into())?;
         }
-        self.wait_for(&token)?;
+        for _ in 0..=usize::from(self.is_answered) {
+            self.wait_for(&token)?;
+        }
         Ok(start.elapsed())
     }
 

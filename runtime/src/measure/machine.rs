@@ -18,13 +18,6 @@ pub fn peak_resident_bytes() -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// Joules that the first CPU package has used since some moment, by RAPL; it starts again at a bound of its own.
-pub fn rapl_joules() -> Option<f64> {
-    let text = fs::read_to_string("/sys/class/powercap/intel-rapl:0/energy_uj").ok()?;
-    let microjoules: f64 = text.trim().parse().ok()?;
-    Some(microjoules * 1e-6)
-}
-
 #[cfg(test)]
 mod tests {
     #[test]

@@ -107,6 +107,7 @@ fn measure_model(args: &Args, file: &Path) -> Result<(Graph, Profile), Failure> 
             warm_up: 3,
             runs: args.runs,
             most,
+            ..measure::Plan::default()
         },
         machine: args.machine.clone().unwrap_or_else(host_name),
         watts: None,

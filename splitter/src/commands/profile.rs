@@ -56,12 +56,18 @@ pub struct Args {
     /// Begin no more runs after this many seconds.
     #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
     pub most: f64,
+    /// Wait before each run, as a frame now and then finds the machine; 0 for frames without a pause.
+    #[arg(long, default_value_t = 20.0, value_name = "MS")]
+    pub pause_ms: f64,
     /// What you call this machine; its host name by default.
     #[arg(long, value_name = "NAME")]
     pub machine: Option<String>,
     /// Watts while computing and while waiting, where they cannot be measured, e.g. 5.1,1.9.
     #[arg(long, value_name = "ACTIVE,IDLE", value_parser = parse_watts)]
     pub watts: Option<(f64, f64)>,
+    /// Where the system shows its sensors: RAPL, or INA on Jetson boards.
+    #[arg(long, default_value = measure::SENSORS, value_name = "FOLDER")]
+    pub sensors: PathBuf,
     /// Which codecs are measured, and on what.
     #[command(flatten)]
     pub codecs: inputs::CodecArgs,
@@ -102,6 +108,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let (_, graph) = read_graph(model, &crate::graph::shapes::Symbols::default())?;
     let most =
         Duration::try_from_secs_f64(args.most).map_err(|why| Failure::usage(format!("--most {}: {why}", args.most)))?;
+    let pause = Duration::try_from_secs_f64(args.pause_ms * 1e-3)
+        .map_err(|why| Failure::usage(format!("--pause-ms {}: {why}", args.pause_ms)))?;
     let job = Job {
         model,
         backend: &args.backend,
@@ -113,6 +121,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             warm_up: args.warm_up,
             runs: args.runs,
             most,
+            pause,
+            sensors: args.sensors.clone(),
         },
         machine: args.machine.clone().unwrap_or_else(host_name),
         watts: args.watts,

@@ -27,11 +27,14 @@ const RTT_MS: f64 = 20.0;
 /// The cloud of the demo's verdict, against this machine in the device's place.
 const CLOUD_SPEED: f64 = 10.0;
 /// A quick profile, not a good one: `kerf profile` takes its time.
-const QUICK: measure::Plan = measure::Plan {
-    warm_up: 2,
-    runs: 8,
-    most: Duration::from_secs(2),
-};
+fn quick() -> measure::Plan {
+    measure::Plan {
+        warm_up: 2,
+        runs: 8,
+        most: Duration::from_secs(2),
+        ..measure::Plan::default()
+    }
+}
 
 /// The planner's cut, and why that one.
 ///
@@ -70,7 +73,7 @@ fn quick_plan(model: &Path, graph: &Graph, photo_bytes: u64) -> Result<Plan, Fai
         model,
         backend: kerf_runtime::step::DEFAULT_BACKEND,
         options: LoadOptions::default(),
-        plan: QUICK,
+        plan: quick(),
         machine: "this machine".to_owned(),
         watts: None,
     };

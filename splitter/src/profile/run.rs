@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use kerf_runtime::backend::{self, BackendError, LoadOptions, RunError, UnknownBackend};
 use kerf_runtime::bundle::{BundleError, open_model};
+use kerf_runtime::measure::power::Meter;
 use kerf_runtime::measure::{self, InputError, Measured};
 use kerf_wire::Profile;
 use kerf_wire::TensorRef;
@@ -78,29 +79,35 @@ pub fn profile_model(job: &Job<'_>, progress: impl FnMut(u32, u32)) -> Result<(P
     };
     let tool = concat!("kerf ", env!("CARGO_PKG_VERSION"));
     let mut profile = measure::profile(tool, machine, model, load, &measured);
-    profile.energy = energy(job.watts, &measured);
+    profile.energy = energy(job, &measured);
     Ok((profile, measured))
 }
 
-fn energy(watts: Option<(f64, f64)>, measured: &Measured) -> Option<Energy> {
-    if let Some((active, idle_watts)) = watts {
+fn energy(job: &Job<'_>, measured: &Measured) -> Option<Energy> {
+    if let Some((active, idle_watts)) = job.watts {
         return Some(Energy {
             run_joules: active * measured.run_ms.median * 1e-3,
             idle_watts,
             source: "given".into(),
         });
     }
-    measured.run_joules.map(|run_joules| Energy {
+    measured.run_joules.map(|(run_joules, source)| Energy {
         run_joules,
-        idle_watts: idle_watts(),
-        source: "rapl".into(),
+        idle_watts: idle_watts(&job.plan.sensors),
+        source: source.into(),
     })
 }
 
-/// What the package draws while this process waits, over a quarter of a second.
-fn idle_watts() -> f64 {
-    let (before, start) = (measure::rapl_joules(), Instant::now());
+/// What is drawn while this process waits, over a quarter of a second.
+fn idle_watts(sensors: &Path) -> f64 {
+    let Some(meter) = Meter::find(sensors) else { return 0.0 };
+    let (before, start) = (meter.joules(), Instant::now());
     std::thread::sleep(Duration::from_millis(250));
-    let used = before.zip(measure::rapl_joules()).map(|(a, b)| b - a);
-    used.filter(|joules| *joules >= 0.0).unwrap_or(0.0) / start.elapsed().as_secs_f64()
+    let counted = before
+        .zip(meter.joules())
+        .map(|(a, b)| (b - a) / start.elapsed().as_secs_f64());
+    counted
+        .or_else(|| meter.watts())
+        .filter(|watts| *watts >= 0.0)
+        .unwrap_or(0.0)
 }

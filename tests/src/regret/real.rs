@@ -27,6 +27,8 @@ use crate::{kerf, kerf_stage, lock, model, succeed};
 
 /// Everything travels on the broker.
 const INLINE_BYTES: usize = 16 * 1024 * 1024;
+/// Waited before each run, as `kerf profile` does: a frame now and then finds caches that others have used.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Runs before any counts: connections, caches, the engine's first run.
 const WARM_UP: usize = 2;
 
@@ -100,7 +102,7 @@ impl Runner {
         solo::run(&mut source, &mut part, &answerer, &config, &mut |answer| {
             answers.push(answer)
         });
-        measured(&answers)
+        measured(&answers, &source.paused_ms)
     }
 
     fn split(&self, folder: &Path, repeats: usize) -> Measured {
@@ -148,7 +150,7 @@ impl Runner {
             lock(&answers).push(answer)
         });
         drop(tail);
-        measured(&answers.into_inner().expect("no panic"))
+        measured(&answers.into_inner().expect("no panic"), &source.paused_ms)
     }
 
     /// The photo to a stage that has the whole model, by its input topic.
@@ -176,6 +178,7 @@ impl Runner {
         let photo = std::fs::read(&self.picture).expect("a photo");
         let mut times = Vec::new();
         for run in 0..repeats + WARM_UP {
+            std::thread::sleep(PAUSE);
             let start = Instant::now();
             let mut message = Message::new("kerf/cloud/input", photo.clone());
             message.response_topic = Some("kerf/asker/answer".to_owned());
@@ -205,6 +208,7 @@ impl Runner {
             reader: Reader::of_bundle(bundle, 0).expect("a reader"),
             file: self.picture.clone(),
             left: repeats + WARM_UP,
+            paused_ms: Vec::new(),
         }
     }
 }
@@ -215,14 +219,13 @@ fn connect(url: &str) -> MqttBroker {
     MqttBroker::connect(config).unwrap_or_else(|why| panic!("{why}"))
 }
 
-fn measured(answers: &[Answer]) -> Measured {
+fn measured(answers: &[Answer], paused_ms: &[f64]) -> Measured {
     for answer in answers {
         assert!(answer.result.error.is_none(), "{:?}", answer.result.error);
     }
-    let times: Vec<f64> = answers
-        .iter()
-        .skip(WARM_UP)
-        .filter_map(|answer| answer.total_ms)
+    let took = answers.iter().zip(paused_ms).skip(WARM_UP);
+    let times: Vec<f64> = took
+        .filter_map(|(answer, paused)| Some(answer.total_ms? - paused))
         .collect();
     let sample = Sample::of(&times);
     let last = answers.last().expect("answers");
@@ -248,6 +251,8 @@ struct Again {
     reader: Reader,
     file: PathBuf,
     left: usize,
+    /// How long each pause was: it is no part of a frame's time.
+    paused_ms: Vec<f64>,
 }
 
 impl Source for Again {
@@ -256,6 +261,9 @@ impl Source for Again {
             return Ok(None);
         }
         self.left -= 1;
+        let start = Instant::now();
+        std::thread::sleep(PAUSE);
+        self.paused_ms.push(start.elapsed().as_secs_f64() * 1e3);
         let start = Instant::now();
         let input = self.reader.read(&self.file)?;
         std::thread::sleep(start.elapsed().mul_f64(SLOWER - 1.0));

@@ -9,6 +9,11 @@ use crate::exit::Failure;
 use crate::plan::case::{Link, Store};
 use crate::plan::of_graph::Photo;
 
+/// What a frame has beside its tensors: who sent it, of which model and cut, each tensor's shape.
+const FRAME_HEADER_BYTES: f64 = 240.0;
+/// What the other end of a measured link answers with.
+const PROBE_ANSWER_BYTES: f64 = 64.0;
+
 /// The profiles in the order of flow.
 pub(super) fn profiles(args: &Args) -> Result<Vec<Profile>, Failure> {
     let paths = std::iter::once(&args.edge).chain(&args.via).chain(&args.cloud);
@@ -50,14 +55,16 @@ pub(super) fn links(
 }
 
 fn measured_link(args: &Args, measured: &LinkProfile, answer_bytes: u64) -> Link {
-    let answer_ms = answer_bytes as f64 * 8.0 / measured.downlink_kbit_s;
+    // Both were measured on messages of their own: what a frame and an answer have beyond those.
+    let header_ms = FRAME_HEADER_BYTES * 8.0 / measured.uplink_kbit_s;
+    let answer_ms = (answer_bytes as f64 - PROBE_ANSWER_BYTES).max(0.0) * 8.0 / measured.downlink_kbit_s;
     let store = measured.store.as_ref().map(|store| Store {
         above_bytes: store.above_bytes,
         fixed_ms: store.put_ms + store.fetch_ms,
         ns_byte: store.put_ns_byte + store.fetch_ns_byte,
     });
     Link {
-        frame_ms: measured.frame_ms + answer_ms,
+        frame_ms: measured.frame_ms + header_ms + answer_ms,
         noise: args.uplink_noise.max(measured.noise),
         send_watts: args.send_watts,
         price_gb: args.price_gb,
