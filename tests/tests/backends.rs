@@ -10,9 +10,15 @@
     reason = "a test says what failed by panicking"
 )]
 
+use std::time::Duration;
+
 use kerf_runtime::backend::LoadOptions;
+use kerf_runtime::broker::Broker as _;
+use kerf_runtime::broker::mqtt::{MqttBroker, MqttConfig};
 use kerf_tests::conformance::{self, Case, Engine};
-use kerf_tests::{fail, fixture, kerf_stage, model, succeed, vendors};
+use kerf_tests::mosquitto::Mosquitto;
+use kerf_tests::process::{Running, eventually};
+use kerf_tests::{fail, fixture, kerf_stage, model, stages, succeed, vendors};
 
 /// Heads that every engine runs: float, with skips, of several values, int8.
 const HEADS: &[&str] = &[
@@ -333,4 +339,35 @@ fn the_names_of_dnn_onnx_profiler_mean_a_backend_or_say_why_not() {
     }
     assert!(fail(&mut once(&["--device-type", "VAD-M_FP16"]), 30).contains("discontinued"));
     fail(&mut once(&["--device-type", "CPU_FP32", "--backend", "tract"]), 2);
+}
+
+#[test]
+fn a_running_stages_status_says_what_runs_it_and_what_it_stepped_down_from() {
+    let broker = Mosquitto::start("");
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = stages::lenet_bundle(&dir.path().join("bundle"));
+    let mut tail = stages::stage(&bundle, &broker.url(), "1");
+    tail.args([
+        "--backend",
+        "tensorrt,tract",
+        "--library",
+        "/nowhere/libonnxruntime.so.1",
+    ]);
+    let mut tail = Running::start(&mut tail);
+    tail.wait_for("event=backend-stepped-down");
+    let mut reader = MqttBroker::connect(MqttConfig::new(broker.url().parse().unwrap(), "reader".to_owned())).unwrap();
+    reader.subscribe("kerf/cloud/status/1").unwrap();
+    let mut status = None;
+    eventually("a status of the stage", || {
+        status = reader.receive(Duration::from_millis(200)).unwrap();
+        status.is_some()
+    });
+    let status: serde_json::Value = serde_json::from_slice(&status.unwrap().message.payload).unwrap();
+    assert_eq!(
+        (&status["state"], &status["backend"]),
+        (&"online".into(), &"tract".into()),
+        "{status}"
+    );
+    let warning = status["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("stepped down from backend tensorrt"), "{warning}");
 }

@@ -133,7 +133,7 @@ impl Run {
         // Loading has passed the bundle's self-test: from now on nothing older runs here.
         trust.raise(&bundle)?;
         let stage = Stage {
-            links: Links::new(&config, &bundle, index)?,
+            links: Links::new(&config, &bundle, index, &step)?,
             config,
             bundle,
             index,

@@ -13,6 +13,7 @@ use kerf_runtime::exit::{Exit, Failure, OrExit};
 use kerf_runtime::object::ObjectStore;
 use kerf_runtime::stage::keep::WhenFull;
 use kerf_runtime::stage::status::Status;
+use kerf_runtime::step::Step;
 use kerf_runtime::wire::{DeviceId, InferenceResult};
 
 use super::store;
@@ -39,14 +40,19 @@ pub(crate) struct Links {
     /// None for a reader, which has no status.
     part: Option<usize>,
     bundle: String,
+    /// What runs the part, and each step down to it.
+    backend: Option<&'static str>,
+    warnings: Vec<String>,
     store: StoreConfig,
 }
 
 impl Links {
-    pub(super) fn new(config: &Config, bundle: &Bundle, part: usize) -> Result<Self, Failure> {
+    pub(super) fn new(config: &Config, bundle: &Bundle, part: usize, step: &Step) -> Result<Self, Failure> {
         let mut links = Self::of_reader(config)?;
         links.part = Some(part);
         links.bundle = bundle.id().to_string();
+        links.backend = step.backend();
+        links.warnings = step.warnings().to_vec();
         Ok(links)
     }
 
@@ -66,6 +72,8 @@ impl Links {
             when_full,
             part: None,
             bundle: String::new(),
+            backend: None,
+            warnings: Vec::new(),
             store: config.store.clone(),
         })
     }
@@ -149,6 +157,8 @@ impl Links {
             "device": self.device.as_str(),
             "part": part,
             "bundle": self.bundle,
+            "backend": self.backend,
+            "warnings": self.warnings,
             "version": env!("CARGO_PKG_VERSION"),
         });
         let mut message = Message::new(self.topics.status(&self.device, part), document.to_string());
