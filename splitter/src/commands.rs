@@ -89,7 +89,7 @@ pub enum Command {
     /// Show plans, sweeps and profiles: a page with sliders, or a picture.
     Plot(plot::Args),
     /// Measure what a model costs on this machine.
-    Profile(profile::Args),
+    Profile(Box<profile::Args>),
     /// Write a smaller model: int8 weights, int8 throughout, or fp16.
     Quantize(Box<quantize::Args>),
     /// Turn an image, or a folder of images as one batch, into the tensor that a model takes.

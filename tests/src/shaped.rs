@@ -115,7 +115,7 @@ fn deliver(pieces: &Receiver<(Instant, Vec<u8>)>, mut to: TcpStream) {
 fn sleep_until(at: Instant) {
     let left = at.saturating_duration_since(Instant::now());
     if left > SPIN {
-        std::thread::sleep(left - SPIN);
+        std::thread::sleep(left.saturating_sub(SPIN));
     }
     while Instant::now() < at {
         std::hint::spin_loop();

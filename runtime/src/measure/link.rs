@@ -15,7 +15,7 @@ const ANSWER_BYTES: usize = 64;
 /// Waited before each, as a frame now and then finds the machines.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The longest wait for one answer.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// A size is sent no more often than this.
 const MOST_REPEATS: usize = 15;
 /// A size is sent at least this often.
@@ -95,7 +95,7 @@ pub fn measure_link(
         probe.sample(0, down, LEAST_REPEATS, plan.most / 8)?.median
     } else {
         // Ours to ourselves: up and down again.
-        probe.to_ourselves(down)?.median - line.slope * down as f64
+        probe.echo(down)?.median - line.slope * down as f64
     };
     let down_ms_byte = (down_ms - rtt_ms.median).max(0.0) / (down as f64).max(1.0);
     Ok(MeasuredLink {
@@ -188,7 +188,7 @@ impl Probe<'_> {
         Ok(start.elapsed())
     }
 
-    fn to_ourselves(&mut self, length: usize) -> Result<Sample, BrokerError> {
+    fn echo(&mut self, length: usize) -> Result<Sample, BrokerError> {
         let mut times = Vec::new();
         for _ in 0..LEAST_REPEATS {
             self.next += 1;

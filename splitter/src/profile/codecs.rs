@@ -71,12 +71,11 @@ fn groups(graph: &Graph) -> Vec<Vec<ValueId>> {
     let mut groups: Vec<Vec<ValueId>> = Vec::new();
     let mut room = 0;
     for (bytes, id) in values {
-        match groups.last_mut().filter(|_| bytes <= room) {
-            Some(group) => group.push(id),
-            None => {
-                groups.push(vec![id]);
-                room = GROUP_BYTES;
-            }
+        if let Some(group) = groups.last_mut().filter(|_| bytes <= room) {
+            group.push(id);
+        } else {
+            groups.push(vec![id]);
+            room = GROUP_BYTES;
         }
         room -= bytes;
     }
@@ -186,13 +185,12 @@ impl<'a> Bench<'a> {
         let start = Instant::now();
         let parsed = Frame::parse(&frame)?;
         let (header, payload) = parsed.tensors().next().ok_or(WireError::OverLimit("tensors"))?;
-        let back = match header.view(payload)? {
-            Some(view) => Tensor::copy_of(view)?,
-            None => {
-                let mut back = Tensor::zeros(header.dtype, &header.shape)?;
-                self.coder.decode(codec, header, payload, back.bytes_mut())?;
-                back
-            }
+        let back = if let Some(view) = header.view(payload)? {
+            Tensor::copy_of(view)?
+        } else {
+            let mut back = Tensor::zeros(header.dtype, &header.shape)?;
+            self.coder.decode(codec, header, payload, back.bytes_mut())?;
+            back
         };
         Ok(Once {
             encode,

@@ -100,7 +100,7 @@ impl Runner {
         let mut answers = Vec::new();
         let mut source = self.source(&bundle, repeats);
         solo::run(&mut source, &mut part, &answerer, &config, &mut |answer| {
-            answers.push(answer)
+            answers.push(answer);
         });
         measured(&answers, &source.paused_ms)
     }
@@ -147,7 +147,7 @@ impl Runner {
         let answers = std::sync::Mutex::new(Vec::new());
         let mut source = self.source(&bundle, repeats);
         head::run(&mut source, &mut part, links, &config, &mut |answer| {
-            lock(&answers).push(answer)
+            lock(&answers).push(answer);
         });
         drop(tail);
         measured(&answers.into_inner().expect("no panic"), &source.paused_ms)
