@@ -56,6 +56,12 @@ impl Bundle {
                 what: "no such folder",
             });
         }
+        if !path.is_file() && dir.join("set.json").is_file() {
+            return Err(BundleError::Missing {
+                path: path.clone(),
+                what: "this is a bundle set: name one cut's manifest-ID.json in it",
+            });
+        }
         let bytes = read_bounded(&path, MAX_MANIFEST_BYTES as u64)?;
         let manifest = Manifest::parse(&bytes).map_err(|why| BundleError::Manifest {
             path: path.clone(),

@@ -44,6 +44,14 @@ fn a_set_holds_every_cut_and_its_weights_once() {
     judge(&[job("resnet8_digits", manifests)], 1e-4);
     let said = succeed(kerf().arg("verify").arg(&set));
     assert_eq!(said.matches("equal").count(), 10, "{said}");
+    let shown = succeed(kerf().arg("show").arg(&set));
+    assert_eq!(shown.lines().count(), 11, "{shown}");
+    for cut in cuts {
+        assert!(shown.contains(cut["manifest"].as_str().unwrap()), "{shown}");
+    }
+    // What takes one bundle says what to name.
+    let said = fail(kerf().arg("run").arg(&set).arg("--input").arg("x.npz"), 2);
+    assert!(said.contains("manifest-ID.json"), "{said}");
 }
 
 #[test]

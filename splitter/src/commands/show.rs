@@ -4,11 +4,12 @@ mod model;
 
 use std::path::{Path, PathBuf};
 
-use kerf_runtime::bundle::Bundle;
+use kerf_runtime::bundle::{Bundle, read_bounded};
 use kerf_wire::Manifest;
-use kerf_wire::manifest::{self, Axis, ExitMeasure, Value};
+use kerf_wire::manifest::{self, Axis, Crop, ExitMeasure, MAX_MANIFEST_BYTES, Value};
 
 use super::{print, read_graph};
+use crate::emit;
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::graph::shapes::Symbols;
 
@@ -16,7 +17,7 @@ use crate::graph::shapes::Symbols;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kerf show bundle\n  kerf show bundle --json\n  kerf show model.onnx | less")]
 pub struct Args {
-    /// A bundle's folder, or an ONNX model.
+    /// A bundle's folder, a bundle set, one manifest of it, or an ONNX model.
     pub path: PathBuf,
     /// Machine-readable.
     #[arg(long)]
@@ -28,7 +29,10 @@ pub struct Args {
 /// # Errors
 /// When the bundle or the model is refused.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    if args.path.is_dir() {
+    if args.path.join(emit::SET).is_file() {
+        return show_set(args);
+    }
+    if args.path.is_dir() || args.path.extension().is_some_and(|ending| ending == "json") {
         let bundle = Bundle::open(&args.path)?;
         let text = match args.json {
             true => bundle.manifest().to_json().or_exit(Exit::Bug)?,
@@ -42,6 +46,25 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return print(&(text + "\n"));
     }
     print(&model::text(&model, &graph))
+}
+
+/// A bundle set: its cuts, each a manifest that other commands take as a bundle.
+fn show_set(args: &Args) -> Result<(), Failure> {
+    let file = args.path.join(emit::SET);
+    let bytes = read_bounded(&file, MAX_MANIFEST_BYTES as u64)?;
+    if args.json {
+        return print(&String::from_utf8_lossy(&bytes));
+    }
+    let set: emit::Set = serde_json::from_slice(&bytes).or_exit(Exit::BundleRefused)?;
+    let mut text = format!(
+        "{}  {} cuts, each a bundle by its manifest's name\n",
+        args.path.display(),
+        set.cuts.len()
+    );
+    for cut in &set.cuts {
+        line(&mut text, &format!("  {}  {}", cut.manifest, cut.values.join(" ")));
+    }
+    print(&text)
 }
 
 /// A bundle as a person reads it.
@@ -59,7 +82,10 @@ pub(crate) fn bundle_text(manifest: &Manifest, dir: &Path) -> String {
     let model = &manifest.model;
     line(
         &mut text,
-        &format!("{}  {} in {} part(s)", dir.display(), model.name, manifest.parts.len()),
+        &match manifest.parts.len() {
+            1 => format!("{}  {} in one part", dir.display(), model.name),
+            parts => format!("{}  {} in {parts} parts", dir.display(), model.name),
+        },
     );
     line(
         &mut text,
@@ -90,11 +116,18 @@ fn about(text: &mut String, manifest: &Manifest) {
         line(text, &format!("  labels {}", manifest.labels.len()));
     }
     if let Some(p) = &manifest.preprocess {
+        let word = |name: String| name.to_lowercase();
+        let (colour, resize) = (word(format!("{:?}", p.colour)), word(format!("{:?}", p.resize)));
+        let crop = match p.crop {
+            Crop::Stretch => "stretched".to_owned(),
+            Crop::Centre { fraction } => format!("the centre {fraction} of the short side"),
+            Crop::Letterbox { fill } => format!("letterboxed with {fill}"),
+        };
         line(
             text,
             &format!(
-                "  image  {:?} {}x{} {:?} {:?} to {:?}",
-                p.colour, p.width, p.height, p.resize, p.crop, p.input
+                "  image  {colour} {}x{}, {resize}, {crop}, to {}",
+                p.width, p.height, p.input
             ),
         );
     }
