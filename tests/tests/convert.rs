@@ -330,6 +330,12 @@ fn the_real_converters_agree_with_onnx_runtime() {
         let bundle: PathBuf = folder.path().join(name);
         let mut split = kerf();
         split.arg("split").arg(model(name)).args(image);
+        // Six photos do not calibrate a MobileNet: in int8 it is refused (docs/convert.md).
+        let all = if data == photos {
+            &all[..all.len() - 1]
+        } else {
+            &all[..]
+        };
         split.args(all.iter().flat_map(|format| ["--format", format]));
         let at = if at.is_empty() { middle(name) } else { at.to_owned() };
         split
