@@ -22,6 +22,7 @@ pub mod signature;
 mod trust;
 
 pub use error::BundleError;
+pub(crate) use file::read_exact;
 pub use file::{digest, read_bounded};
 pub use format::has_edgetpu_operator;
 pub use trust::Trust;

@@ -14,11 +14,13 @@ use crate::limits::MAX_PLANS;
 use crate::panic;
 use crate::tensor::Tensor;
 
+mod again;
 mod convert;
 mod model;
 mod plan;
 mod refuse;
 
+use again::Again;
 use model::Loaded;
 use plan::Plan;
 
@@ -62,11 +64,13 @@ fn load(artifact: &Artifact, executor: Option<Executor>) -> Result<Box<dyn Sessi
     let mut session = TractSession {
         inputs: loaded.signature.inputs.clone(),
         outputs: loaded.signature.outputs.clone(),
-        loaded: Some(loaded),
+        again: None,
         plans: Vec::new(),
         executor,
     };
-    session.prepare().map_err(|error| refused(artifact, &error))?;
+    session
+        .prepare(loaded, artifact)
+        .map_err(|error| refused(artifact, &error))?;
     Ok(Box::new(session))
 }
 
@@ -115,8 +119,8 @@ fn executor(threads: Option<usize>) -> Option<Executor> {
 struct TractSession {
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
-    /// Kept while further input shapes may come; none once the only possible plan is made.
-    loaded: Option<Loaded>,
+    /// For further input shapes; none where the only possible plan is made.
+    again: Option<Again>,
     /// Compiled for concrete shapes, the last used one last.
     plans: Vec<(Vec<Shape>, Plan)>,
     executor: Option<Executor>,
@@ -125,9 +129,13 @@ struct TractSession {
 impl TractSession {
     /// Compiles at load where the shapes are known, so that a model that cannot run is refused now. A batch that is
     /// left open is taken as 1, the usual case; other open dimensions wait for the first input.
-    fn prepare(&mut self) -> tract_core::prelude::TractResult<()> {
+    fn prepare(&mut self, loaded: Loaded, artifact: &Artifact) -> tract_core::prelude::TractResult<()> {
         let fixed = self.inputs.iter().all(|spec| spec.shape.iter().all(is_fixed));
         let only_batch = self.inputs.iter().all(|spec| spec.shape.iter().skip(1).all(is_fixed));
+        if !fixed {
+            // Not the model itself: its weights would be in memory twice, for shapes that may never come.
+            self.again = Some(Again::of(artifact));
+        }
         if !only_batch {
             return Ok(());
         }
@@ -139,16 +147,7 @@ impl TractSession {
             spec.shape.iter().map(dim).collect::<Shape>()
         };
         let shapes: Vec<Shape> = self.inputs.iter().map(concrete).collect();
-        let Some(loaded) = self.loaded.take() else {
-            return Ok(());
-        };
-        let plan = if fixed {
-            Plan::compile(loaded, &shapes, self.executor.as_ref())?
-        } else {
-            let plan = Plan::compile(loaded.clone(), &shapes, self.executor.as_ref())?;
-            self.loaded = Some(loaded);
-            plan
-        };
+        let plan = Plan::compile(loaded, &shapes, self.executor.as_ref())?;
         self.plans.push((shapes, plan));
         Ok(())
     }
@@ -163,7 +162,10 @@ impl TractSession {
                 self.plans.push(plan);
             }
             None => {
-                let loaded = self.loaded.clone().ok_or(RunError::Unsupported("other input shapes"))?;
+                let again = self.again.as_ref().ok_or(RunError::Unsupported("other input shapes"))?;
+                let artifact = again.read().map_err(|why| RunError::Engine(why.to_string()))?;
+                let loaded = model::load(&artifact).map_err(|why| RunError::Engine(why.to_string()))?;
+                drop(artifact);
                 let shape = |t: &TensorRef<'_>| t.shape.iter().copied().collect::<Shape>();
                 let shapes: Vec<Shape> = inputs.iter().map(shape).collect();
                 log::info!("backend=tract event=compile shapes={shapes:?}");

@@ -46,7 +46,7 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
 }
 
 /// Reads a file of a bundle, which must have this length and digest.
-pub(super) fn read_exact(path: &Path, bytes: u64, sha256: Digest, limit: u64) -> Result<Vec<u8>, BundleError> {
+pub(crate) fn read_exact(path: &Path, bytes: u64, sha256: Digest, limit: u64) -> Result<Vec<u8>, BundleError> {
     if bytes > limit {
         return Err(BundleError::TooLong {
             path: path.to_owned(),
