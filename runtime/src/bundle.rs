@@ -51,17 +51,14 @@ impl Bundle {
     fn open_with_bytes(place: &Path) -> Result<(Self, Vec<u8>), BundleError> {
         let path = manifest_path(place);
         let dir = path.parent().unwrap_or(Path::new(""));
-        if !place.exists() {
-            return Err(BundleError::Missing {
-                path: place.to_owned(),
-                what: "no such folder",
-            });
-        }
-        if !path.is_file() && dir.join("set.json").is_file() {
-            return Err(BundleError::Missing {
-                path: path.clone(),
-                what: "this is a bundle set: name one cut's manifest-ID.json in it",
-            });
+        let is_set = !path.is_file() && dir.join("set.json").is_file();
+        let what = match is_set {
+            true => "this is a bundle set: name one cut's manifest-ID.json in it",
+            false => "no such folder",
+        };
+        if is_set || !place.exists() {
+            let path = place.to_owned();
+            return Err(BundleError::Missing { path, what });
         }
         let bytes = read_bounded(&path, MAX_MANIFEST_BYTES as u64)?;
         let manifest = Manifest::parse(&bytes).map_err(|why| BundleError::Manifest {
