@@ -132,7 +132,7 @@ fn unsigned_wrongly_signed_and_foreign_bundles_are_refused() {
     desk.refused(&bundle, "not among the keys");
     let other = desk.bundle("other", "/MaxPool_output_0", "1");
     fs::write(other.join("manifest.sig"), signature).unwrap();
-    desk.refused(&other, "not one of this manifest");
+    desk.refused(&other, "not one of these bytes");
     // The desk may, and it is said.
     let said = fail(desk.once(&other).arg("--allow-unsigned"), 2);
     assert!(said.contains("event=unsigned"), "{said}");
