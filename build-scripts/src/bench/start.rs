@@ -67,8 +67,8 @@ pub(super) fn run(programs: &Programs) -> Result<()> {
         if let Some(count) = at {
             split.arg("--at").arg(residual_addition(programs, &model, count)?);
         }
-        // What can be done offline is done offline.
-        repo::output(split.arg("--prepare").arg("-o").arg(&bundle))?;
+        // Without `--prepare`: tract's NNEF reader costs more at the start than these graphs' ONNX.
+        repo::output(split.arg("-o").arg(&bundle))?;
         let ours = fastest(|| {
             let mut stage = repo::command(&stage);
             stage.args(["-q", "bench", "--runs", "1", "--warmup", "0", "--part", "0"]);
