@@ -89,11 +89,12 @@ impl MqttBroker {
         }
     }
 
-    /// Hands a request, `publishes` or another, to the connection; false when its one outgoing slot was taken all of `wait`.
+    /// Hands a request, a message of so many bytes or another, to the connection; false when its one outgoing slot was
+    /// taken all of `wait`.
     fn request(
         &self,
         wait: Duration,
-        publishes: bool,
+        message_bytes: Option<usize>,
         mut send: impl FnMut(&AsyncClient) -> bool,
     ) -> Result<bool, BrokerError> {
         let until = Instant::now() + wait;
@@ -102,7 +103,9 @@ impl MqttBroker {
             let client = self.client(&state)?;
             if send(client) {
                 // Under the lock: a new connection begins to count anew.
-                state.published += u64::from(publishes);
+                if let Some(bytes) = message_bytes {
+                    state.handed_over(bytes);
+                }
                 return Ok(true);
             }
             let left = until.saturating_duration_since(Instant::now());
@@ -115,7 +118,7 @@ impl MqttBroker {
 
     /// Hands over what must not be put off.
     fn request_now(&self, send: impl FnMut(&AsyncClient) -> bool) -> Result<(), BrokerError> {
-        if self.request(SLOT_WAIT, false, send)? {
+        if self.request(SLOT_WAIT, None, send)? {
             Ok(())
         } else {
             Err(unreachable(&self.address, format!("nothing sent for {SLOT_WAIT:?}")))
@@ -165,10 +168,10 @@ impl Broker for MqttBroker {
     }
 
     fn publish(&mut self, message: &Message, wait: Duration) -> Result<bool, BrokerError> {
+        let got = link::packet_bytes(message);
         {
             let state = self.shared.lock();
             let limit = state.packet_bytes_max;
-            let got = message.payload.len() + message.topic.len() + link::PACKET_OVERHEAD_BYTES;
             if got > limit {
                 return Err(BrokerError::TooLarge { got, limit });
             }
@@ -177,7 +180,7 @@ impl Broker for MqttBroker {
             }
         }
         let properties = properties(message);
-        self.request(wait, true, |client| {
+        self.request(wait, Some(got), |client| {
             let (topic, payload) = (message.topic.clone(), message.payload.clone());
             let sent = match properties.clone() {
                 Some(given) => {

@@ -14,14 +14,19 @@ use rumqttc::v5::{ConnectionError, StateError};
 use super::config::MqttConfig;
 use super::shared::{DENIED_WAIT, Fault, Link, Shared};
 use super::tls;
-use crate::broker::DeliveryToken;
 use crate::broker::backoff::{Backoff, spread};
+use crate::broker::{DeliveryToken, Message};
 use connection::Connection;
 
 /// Bytes of a PUBLISH packet besides topic and payload, generously: headers, packet id, properties.
-pub(super) const PACKET_OVERHEAD_BYTES: usize = 1024;
+const PACKET_OVERHEAD_BYTES: usize = 1024;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Bytes of a message's packet, at most.
+pub(super) fn packet_bytes(message: &Message) -> usize {
+    message.payload.len() + message.topic.len() + PACKET_OVERHEAD_BYTES
+}
 
 /// The delivery's epoch and packet id; packet 0 is a QoS 0 message, which has no acknowledgement.
 pub(super) fn split(token: DeliveryToken) -> (u64, u16) {

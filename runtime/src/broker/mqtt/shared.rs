@@ -13,6 +13,9 @@ use crate::broker::{BrokerError, Delivery};
 /// How long nothing is published after the broker denied it: an ACL does not change by asking often.
 pub(super) const DENIED_WAIT: Duration = Duration::from_secs(30);
 
+/// The slowest uplink that is not taken for a dead one, bytes a second: 32 kbit/s, a poor cell's.
+const SLOWEST_LINK_BYTES_S: usize = 4096;
+
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -67,6 +70,8 @@ pub(super) struct State {
     /// section 4.6).
     pub(super) published: u64,
     pub(super) acknowledged: u64,
+    /// Bytes of each message handed over and not acknowledged, oldest first.
+    pub(super) outstanding: VecDeque<usize>,
     /// When a publish was last denied.
     pub(super) denied_at: Option<Instant>,
     pub(super) closing: bool,
@@ -85,6 +90,7 @@ impl Default for State {
             packet_bytes_max: usize::MAX,
             published: 0,
             acknowledged: 0,
+            outstanding: VecDeque::new(),
             denied_at: None,
             closing: false,
         }
@@ -92,6 +98,25 @@ impl Default for State {
 }
 
 impl State {
+    /// A message was handed over.
+    pub(super) fn handed_over(&mut self, bytes: usize) {
+        self.published += 1;
+        self.outstanding.push_back(bytes);
+    }
+
+    /// The broker has the oldest message.
+    pub(super) fn acknowledge(&mut self) {
+        self.acknowledged += 1;
+        self.outstanding.pop_front();
+    }
+
+    /// How long the broker may be silent only because we are still sending: its next word is the acknowledgement of the
+    /// oldest message, which needs its bytes' time on the line.
+    pub(super) fn sending_time(&self) -> Duration {
+        let bytes = self.outstanding.front().copied().unwrap_or(0);
+        Duration::from_secs((bytes / SLOWEST_LINK_BYTES_S) as u64)
+    }
+
     /// The fault while a denial is fresh.
     pub(super) fn denied(&self) -> Option<Fault> {
         self.denied_at.filter(|at| at.elapsed() < DENIED_WAIT).map(|_| {

@@ -10,7 +10,7 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnAck, Filter, LastWill, Packet, PubAckReason, Publish, SubscribeReasonCode};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
 
-use super::fault;
+use super::{fault, packet_bytes};
 use crate::broker::mqtt::config::{INFLIGHT_MAX, MqttConfig};
 use crate::broker::mqtt::properties;
 use crate::broker::mqtt::shared::{DENIED_WAIT, Fault, Link, Shared};
@@ -59,12 +59,9 @@ impl<'a> Connection<'a> {
     /// Runs until the connection ends; gives why.
     pub(super) async fn serve(mut self) -> Fault {
         loop {
-            let silence = self.config.keep_alive.max(SHORTEST_KEEP_ALIVE) * 3 / 2;
-            let until = tokio::time::Instant::from_std(self.heard + silence);
-            let event = match tokio::time::timeout_at(until, self.events.poll()).await {
-                Err(_) => return Fault::Unreachable(format!("nothing heard for {silence:?}")),
-                Ok(Err(why)) => return fault(&why),
-                Ok(Ok(event)) => event,
+            let event = match self.next().await {
+                Ok(event) => event,
+                Err(fault) => return fault,
             };
             let outcome = match event {
                 Event::Incoming(packet) => {
@@ -72,7 +69,12 @@ impl<'a> Connection<'a> {
                     self.incoming(packet)
                 }
                 Event::Outgoing(Outgoing::Disconnect) => return Fault::Unreachable("closed".to_owned()),
-                Event::Outgoing(_) => {
+                Event::Outgoing(sent) => {
+                    if sent == Outgoing::PingReq {
+                        // rumqttc ends a connection whose ping is unanswered at the next one, also where it waits behind
+                        // a large message on a slow line. Silence is judged in `next`.
+                        self.events.state.await_pingresp = false;
+                    }
                     // The slot is free again.
                     drop(self.shared.lock());
                     self.shared.changed.notify_all();
@@ -81,6 +83,24 @@ impl<'a> Connection<'a> {
             };
             if let Err(fault) = outcome {
                 return fault;
+            }
+        }
+    }
+
+    /// The next event, or a fault when the broker has been silent too long.
+    async fn next(&mut self) -> Result<Event, Fault> {
+        let silence = self.config.keep_alive.max(SHORTEST_KEEP_ALIVE) * 3 / 2;
+        // Not dropped at a time-out: a packet that is half handed over to rumqttc would be lost.
+        let mut poll = std::pin::pin!(self.events.poll());
+        loop {
+            let allowed = silence + self.shared.lock().sending_time();
+            let until = tokio::time::Instant::from_std(self.heard + allowed);
+            match tokio::time::timeout_at(until, &mut poll).await {
+                Ok(Ok(event)) => return Ok(event),
+                Ok(Err(why)) => return Err(fault(&why)),
+                // What was handed over meanwhile may need its time.
+                Err(_) if self.heard.elapsed() < silence + self.shared.lock().sending_time() => {}
+                Err(_) => return Err(Fault::Unreachable(format!("nothing heard for {allowed:?}"))),
             }
         }
     }
@@ -100,7 +120,7 @@ impl<'a> Connection<'a> {
             }
             Packet::Publish(publish) => self.delivered(publish),
             Packet::PubAck(answer) => {
-                self.shared.lock().acknowledged += 1;
+                self.shared.lock().acknowledge();
                 if answer.reason == PubAckReason::NotAuthorized {
                     self.denied();
                 }
@@ -147,8 +167,12 @@ impl<'a> Connection<'a> {
                 client: self.client.clone(),
             };
             state.connections += 1;
-            state.published = u64::from(self.config.birth.is_some());
+            state.published = 0;
             state.acknowledged = 0;
+            state.outstanding.clear();
+            if let Some(birth) = birth {
+                state.handed_over(packet_bytes(birth));
+            }
             state.woken = true;
         }
         log::info!("event=broker_up broker={}", self.config.url.address());
