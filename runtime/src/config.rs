@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::backend::LoadOptions;
 use crate::bundle::read_bounded;
 use crate::exit::{Exit, Failure, OrExit};
-use crate::limits::{MAX_CONFIG_BYTES, MAX_THREADS};
+use crate::limits::{MAX_BATCH, MAX_BATCH_WAIT_MS, MAX_CONFIG_BYTES, MAX_THREADS};
 
 mod broker;
 mod reference_names;
@@ -206,6 +206,18 @@ impl Config {
         if threads == 0 || threads > MAX_THREADS {
             return Err(Failure::usage(format!(
                 "backend threads: expected 1 to {MAX_THREADS}, got {threads}"
+            )));
+        }
+        let batch = self.stage.batch.unwrap_or(1);
+        if batch == 0 || batch > MAX_BATCH {
+            return Err(Failure::usage(format!(
+                "stage batch: expected 1 to {MAX_BATCH} frames, got {batch}"
+            )));
+        }
+        let wait_ms = self.stage.batch_wait_ms.unwrap_or(0);
+        if wait_ms > MAX_BATCH_WAIT_MS {
+            return Err(Failure::usage(format!(
+                "stage batch_wait_ms: expected at most {MAX_BATCH_WAIT_MS}, got {wait_ms}"
             )));
         }
         Ok(())

@@ -48,3 +48,7 @@ pub const MAX_VENDOR_MESSAGE_BYTES: usize = 4096;
 pub const MAX_TENSORRT_BATCH: u32 = 32;
 /// Largest vendor library whose symbols are looked at before it is opened, bytes.
 pub const MAX_LIBRARY_BYTES: u64 = 256 * 1024 * 1024;
+/// Most frames that run together.
+pub const MAX_BATCH: usize = 64;
+/// Longest time that a frame waits for others to run with, ms.
+pub const MAX_BATCH_WAIT_MS: u64 = 10_000;

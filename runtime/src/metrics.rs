@@ -55,6 +55,38 @@ impl Histogram {
     }
 }
 
+/// Upper bounds of the buckets of batch sizes.
+const SIZES: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
+
+/// How often how many frames ran together.
+#[derive(Debug, Default)]
+pub struct Sizes {
+    buckets: [AtomicU64; SIZES.len()],
+    runs: AtomicU64,
+    frames: AtomicU64,
+}
+
+impl Sizes {
+    /// Counts one run of so many frames.
+    pub fn observe(&self, together: usize) {
+        for (bucket, bound) in self.buckets.iter().zip(SIZES) {
+            bucket.fetch_add(u64::from(together <= bound), Ordering::Relaxed);
+        }
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        self.frames.fetch_add(together as u64, Ordering::Relaxed);
+    }
+
+    /// Runs so far.
+    pub fn runs(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed)
+    }
+
+    /// Frames that they had.
+    pub fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+}
+
 /// What one stage counts.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -78,6 +110,8 @@ pub struct Metrics {
     pub answer: Histogram,
     /// In the engine.
     pub run: Histogram,
+    /// Frames of each run of a stage behind the first.
+    pub together: Sizes,
     /// What does not work now.
     pub health: Health,
     waiting_frames: AtomicU64,
@@ -138,6 +172,7 @@ impl Metrics {
             &self.answer,
         );
         histogram(&mut out, "kerf_run_seconds", "In the engine", &self.run);
+        sizes(&mut out, "kerf_run_frames", "Frames that ran together", &self.together);
         out
     }
 
@@ -165,6 +200,7 @@ impl Metrics {
             "waiting_bytes".to_owned(),
             self.waiting_bytes.load(Ordering::Relaxed).into(),
         );
+        document.insert("runs".to_owned(), self.together.runs().into());
         document.into()
     }
 }
@@ -186,6 +222,22 @@ fn histogram(out: &mut String, name: &str, help: &str, histogram: &Histogram) {
     );
 }
 
+fn sizes(out: &mut String, name: &str, help: &str, sizes: &Sizes) {
+    push(
+        out,
+        format_args!("# HELP {name} {help}.\n# TYPE {name} histogram\n# UNIT {name} frames\n"),
+    );
+    for (bucket, bound) in sizes.buckets.iter().zip(SIZES) {
+        let count = bucket.load(Ordering::Relaxed);
+        push(out, format_args!("{name}_bucket{{le=\"{bound}\"}} {count}\n"));
+    }
+    let (runs, frames) = (sizes.runs(), sizes.frames());
+    push(
+        out,
+        format_args!("{name}_bucket{{le=\"+Inf\"}} {runs}\n{name}_sum {frames}\n{name}_count {runs}\n"),
+    );
+}
+
 fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _never_fails = out.write_fmt(text);
@@ -202,6 +254,8 @@ mod tests {
         metrics.answer.observe(Duration::from_millis(3));
         metrics.answer.observe(Duration::from_hours(1));
         metrics.waiting(2, 100);
+        metrics.together.observe(1);
+        metrics.together.observe(8);
         let text = metrics.text();
         for line in [
             "kerf_frames_accepted_total 3",
@@ -211,6 +265,9 @@ mod tests {
             "kerf_answer_seconds_bucket{le=\"60\"} 1",
             "kerf_answer_seconds_bucket{le=\"+Inf\"} 2",
             "kerf_answer_seconds_count 2",
+            "kerf_run_frames_bucket{le=\"4\"} 1",
+            "kerf_run_frames_bucket{le=\"8\"} 2",
+            "kerf_run_frames_sum 9",
         ] {
             assert!(text.lines().any(|l| l == line), "no line {line:?} in\n{text}");
         }

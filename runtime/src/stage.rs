@@ -40,6 +40,10 @@ pub trait Part: Send {
     fn run<'a>(&'a mut self, input: &'a Input) -> Result<Leaving<'a>, RunError>;
     /// The name of the backend that runs it, for the result; none where nothing runs.
     fn backend(&self) -> Option<&'static str>;
+    /// True where inputs may be joined along their first axis and run as one.
+    fn takes_batches(&self) -> bool {
+        false
+    }
 }
 
 impl Part for Step {
@@ -49,6 +53,10 @@ impl Part for Step {
 
     fn backend(&self) -> Option<&'static str> {
         Step::backend(self)
+    }
+
+    fn takes_batches(&self) -> bool {
+        Step::takes_batches(self)
     }
 }
 

@@ -10,7 +10,7 @@ mod error;
 use std::time::{Duration, Instant};
 
 use kerf_wire::manifest::{Exit as EarlyExit, Format};
-use kerf_wire::{TensorRef, TensorSpec};
+use kerf_wire::{Dim, TensorRef, TensorSpec};
 
 use crate::backend::{Artifact, LoadOptions, RunError, Session, Verified};
 use crate::bundle::Bundle;
@@ -195,6 +195,13 @@ impl Step {
     pub fn may_answer_early(&self) -> bool {
         let own = |exit: &EarlyExit| usize::from(exit.part) == self.part && exit.policy.is_some();
         self.exits.iter().any(own)
+    }
+
+    /// True where the first dimension of all that the engine takes and gives is open, and no exit looks at one answer.
+    pub fn takes_batches(&self) -> bool {
+        let is_open = |spec: &TensorSpec| spec.shape.first() == Some(&Dim::Dynamic);
+        let mut specs = self.inputs.iter().chain(&self.outputs);
+        self.session.is_some() && self.exits.is_empty() && specs.all(is_open)
     }
 
     /// What the engine needs.

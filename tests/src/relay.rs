@@ -15,7 +15,7 @@ use kerf_runtime::source::{Input, Source, SourceError};
 use kerf_runtime::stage::envelope::Envelopes;
 use kerf_runtime::stage::head::{self, Answer, HeadConfig, HeadLinks, Summary};
 use kerf_runtime::stage::keep::Keep;
-use kerf_runtime::stage::tail::{Confirm, Step, Tail, TailConfig, TailLinks};
+use kerf_runtime::stage::tail::{BatchConfig, Confirm, Steps, Tail, TailConfig, TailLinks};
 use kerf_runtime::stage::{Answerer, Border, Crossing, Part};
 use kerf_runtime::step::Leaving;
 use kerf_runtime::tensor::Tensor;
@@ -186,6 +186,7 @@ fn tail_config(topics: Topics, before: Border) -> TailConfig {
         onward: None,
         confirm: Confirm::Stage,
         warnings: Vec::new(),
+        batch: BatchConfig::NONE,
     }
 }
 
@@ -227,14 +228,34 @@ pub fn run_head(
 /// The same, with its counters to look at meanwhile.
 pub fn run_head_counted(
     device: &str,
-    mut source: impl Source,
-    mut broker: impl Broker + 'static,
+    source: impl Source,
+    broker: impl Broker + 'static,
     keep: impl Keep + 'static,
     envelopes: Envelopes,
     metrics: Arc<Metrics>,
 ) -> (Summary, Vec<Answer>) {
-    let config = head_config(device);
-    head::subscribe(&mut broker, &config).expect("the head subscribes");
+    run_configured(&head_config(device), source, broker, (keep, envelopes), metrics)
+}
+
+/// The same, for any border.
+pub fn run_head_as(
+    config: &HeadConfig,
+    source: impl Source,
+    broker: impl Broker + 'static,
+    keep: impl Keep + 'static,
+    envelopes: Envelopes,
+) -> (Summary, Vec<Answer>) {
+    run_configured(config, source, broker, (keep, envelopes), Arc::default())
+}
+
+fn run_configured(
+    config: &HeadConfig,
+    mut source: impl Source,
+    mut broker: impl Broker + 'static,
+    (keep, envelopes): (impl Keep + 'static, Envelopes),
+    metrics: Arc<Metrics>,
+) -> (Summary, Vec<Answer>) {
+    head::subscribe(&mut broker, config).expect("the head subscribes");
     let mut answers = Vec::new();
     let summary = head::run(
         &mut source,
@@ -247,39 +268,17 @@ pub fn run_head_counted(
             metrics,
             status: None,
         },
-        &config,
+        config,
         &mut |answer| answers.push(answer),
     );
     (summary, answers)
-}
-
-/// Counts of what a tail did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Steps {
-    /// Frames run.
-    pub ran: u64,
-    /// Repeats answered from memory.
-    pub repeats: u64,
-    /// Frames refused.
-    pub refused: u64,
-    /// Deliveries lost with the link.
-    pub lost: u64,
-    /// Objects that were not to be had.
-    pub not_fetched: u64,
 }
 
 /// Steps a tail until `done`, looking at it at least every 50 ms.
 pub fn run_tail(tail: &mut Tail, done: &AtomicBool) -> Steps {
     let mut steps = Steps::default();
     while !done.load(Ordering::Acquire) {
-        match tail.step(Duration::from_millis(50)) {
-            Step::Nothing => {}
-            Step::Ran => steps.ran += 1,
-            Step::Repeat => steps.repeats += 1,
-            Step::Refused => steps.refused += 1,
-            Step::Lost => steps.lost += 1,
-            Step::NotFetched => steps.not_fetched += 1,
-        }
+        steps += tail.step(Duration::from_millis(50));
     }
     steps
 }

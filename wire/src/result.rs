@@ -64,8 +64,11 @@ pub struct HopTimes {
     pub backend: Option<String>,
     /// Read, decode and preprocess.
     pub decode_ms: f64,
-    /// In the engine.
+    /// In the engine; of the whole batch where frames ran together.
     pub run_ms: f64,
     /// Encode and seal.
     pub encode_ms: f64,
+    /// Frames that ran together, this one included; missing where it ran alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<u32>,
 }

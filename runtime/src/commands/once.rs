@@ -199,6 +199,7 @@ fn print(
             decode_ms: milliseconds(decode),
             run_ms: milliseconds(leaving.run),
             encode_ms: 0.0,
+            together: None,
         }],
         warnings: place.warnings.clone(),
         error: None,

@@ -31,7 +31,6 @@ mod store;
 use bucket::BucketArgs;
 use inputs::{CameraArgs, tell};
 use links::Links;
-use print::ended;
 
 const TAIL_WAIT: Duration = Duration::from_mins(1);
 /// Bytes that frames without receipts may take, unless configured.
@@ -209,7 +208,7 @@ impl Stage {
                 print::line(&answer);
             },
         );
-        ended(summary)
+        print::ended(summary)
     }
 
     fn head(mut self, args: &Run) -> Result<(), Failure> {
@@ -244,7 +243,7 @@ impl Stage {
                 print::line(&answer);
             }
         });
-        ended(summary)
+        print::ended(summary)
     }
 
     fn tail(self, args: &Run) -> Result<(), Failure> {
@@ -258,6 +257,7 @@ impl Stage {
             onward: self.border(self.index)?,
             confirm: args.confirm(),
             warnings: self.step.warnings().to_vec(),
+            batch: self.config.stage.together(),
         };
         let mut broker = self.links.connect()?;
         let filter = config

@@ -1,11 +1,16 @@
 //! `[stage]`: what a stage runs and what it takes in.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
 
 use super::overlay;
+use crate::stage::tail::BatchConfig;
+
+/// How long a frame waits for others to run with, unless configured, ms.
+const BATCH_WAIT_MS: u64 = 5;
 
 /// `[stage]`: the part and its inputs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
@@ -24,11 +29,30 @@ pub struct StageConfig {
     /// Where part 0 takes its inputs from: an image or tensor file, or a folder of them
     #[arg(id = "stage-source", long = "source", env = "KERF_SOURCE", value_name = "PATH")]
     pub source: Option<PathBuf>,
+    /// Frames that a part behind the first may run together, where its first dimension is open [default: 1]
+    #[arg(id = "stage-batch", long = "batch", env = "KERF_BATCH", value_name = "N")]
+    pub batch: Option<usize>,
+    /// Milliseconds that a frame waits for others to run with [default: 5]
+    #[arg(
+        id = "stage-batch-wait-ms",
+        long = "batch-wait-ms",
+        env = "KERF_BATCH_WAIT_MS",
+        value_name = "MS"
+    )]
+    pub batch_wait_ms: Option<u64>,
 }
 
 impl StageConfig {
+    /// What the settings mean to a stage behind the first.
+    pub fn together(&self) -> BatchConfig {
+        BatchConfig {
+            frames: self.batch.unwrap_or(1),
+            wait: Duration::from_millis(self.batch_wait_ms.unwrap_or(BATCH_WAIT_MS)),
+        }
+    }
+
     pub(super) fn over(self, file: Self) -> Self {
         let top = self;
-        overlay!(top, file, bundle, part, device, source)
+        overlay!(top, file, bundle, part, device, source, batch, batch_wait_ms)
     }
 }

@@ -1,5 +1,7 @@
 //! Several inputs as one, along the first axis.
 
+use std::borrow::Borrow;
+
 use super::{Input, SourceError};
 use crate::tensor::Tensor;
 
@@ -7,7 +9,8 @@ use crate::tensor::Tensor;
 ///
 /// # Errors
 /// When two of them differ in a value's type or in a dimension other than the first.
-pub fn concatenate(inputs: &[Input]) -> Result<Input, SourceError> {
+pub fn concatenate<T: Borrow<Input>>(inputs: &[T]) -> Result<Input, SourceError> {
+    let inputs: Vec<&Input> = inputs.iter().map(Borrow::borrow).collect();
     let Some(first) = inputs.first() else {
         return Ok(Input::default());
     };
@@ -17,10 +20,9 @@ pub fn concatenate(inputs: &[Input]) -> Result<Input, SourceError> {
         tensors: Vec::new(),
     };
     for (name, _) in &first.tensors {
-        let find = |input: &'_ Input| input.tensors.iter().position(|(n, _)| n == name);
         let tensors: Option<Vec<&Tensor>> = inputs
             .iter()
-            .map(|input| find(input).and_then(|at| input.tensors.get(at)).map(|(_, t)| t))
+            .map(|input| input.tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t))
             .collect();
         let tensor = tensors.and_then(|tensors| join(&tensors));
         let tensor = tensor.ok_or_else(|| SourceError::DoesNotFit {

@@ -78,6 +78,11 @@ impl Envelopes {
         Self { objects, inline_bytes }
     }
 
+    /// Frames up to this long travel on the broker.
+    pub fn inline_bytes(&self) -> usize {
+        self.inline_bytes
+    }
+
     /// What the broker carries for this sealed frame, once it is in the store where it must be.
     ///
     /// # Errors

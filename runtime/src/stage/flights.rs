@@ -2,9 +2,11 @@
 //!
 //! Owns: the window and the resend times. Must not know: the broker, the spool.
 //!
-//! A frame is sent again when it has waited as long as the answering side has been silent (so the waits double by
-//! themselves), at least [`FIRST_RESEND`] and twice the usual answer time. While all is silent only a few frames probe;
-//! the first receipt then brings back at once all that were sent before the frame it answers.
+//! While receipts come, a frame is sent again when one that was sent clearly later has been answered, and not before: it
+//! waits its turn in somebody's queue, and a repeat would go to another stage of the group, which runs it again. In a silence
+//! it is sent again when it has waited as long as that (so the waits double by themselves), at least [`FIRST_RESEND`] and
+//! twice the usual answer time. After a while only a few frames probe; the first receipt then brings back at once all that
+//! were sent before the frame it answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -23,6 +25,8 @@ const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 const FIRST_RESEND: Duration = Duration::from_secs(1);
 /// No frame waits longer.
 const LONGEST_RESEND: Duration = Duration::from_secs(10);
+/// While the last receipt is no older, the answering side is at work.
+const ANSWERING: Duration = Duration::from_millis(500);
 /// Silence after which only a few frames are sent again.
 const SILENCE: Duration = Duration::from_secs(3);
 /// Frames that probe in a silence: the oldest.
@@ -44,6 +48,8 @@ pub(super) struct Flight {
     /// What the broker carries for it, once that is known.
     pub(super) envelope: Option<Bytes>,
     due: Instant,
+    /// There is a sign that it was lost: a later one was answered, or its connection is gone.
+    lost: bool,
     /// The receipt and when it came.
     pub(super) receipt: Option<(Receipt, Instant)>,
     pub(super) result: Option<InferenceResult>,
@@ -89,6 +95,7 @@ impl Flights {
                 sent: None,
                 envelope: None,
                 due: now,
+                lost: false,
                 receipt: None,
                 result: None,
             },
@@ -104,12 +111,18 @@ impl Flights {
         loop {
             let &(due, sequence) = self.by_due.first()?;
             let flight = self.by_sequence.get(&sequence).filter(|_| due <= now)?;
-            let probes = self.by_sequence.range(..sequence).take(PROBES).count() < PROBES;
-            if flight.sends == 0 || probes || self.silence(now) < SILENCE {
+            let silence = self.silence(now);
+            let answering = silence < ANSWERING;
+            let probes = || self.by_sequence.range(..sequence).take(PROBES).count() < PROBES;
+            if flight.sends == 0 || flight.lost || (!answering && (silence < SILENCE || probes())) {
                 return Some((sequence, flight.frame.clone()));
             }
-            let later = now + self.wait(now);
-            self.set_due(sequence, later);
+            let wait = if answering {
+                spread_up(FIRST_RESEND)
+            } else {
+                self.wait(now)
+            };
+            self.set_due(sequence, now + wait);
         }
     }
 
@@ -151,6 +164,7 @@ impl Flights {
         let Some(flight) = self.by_sequence.get_mut(&sequence) else {
             return false;
         };
+        flight.lost = false;
         flight.sends = flight.sends.saturating_add(1);
         flight.sent = Some(now);
         flight.first_sent.get_or_insert(now);
@@ -160,7 +174,8 @@ impl Flights {
     /// A receipt for this frame came: learns how long answers take, and brings back what should have been answered
     /// before it.
     pub(super) fn heard(&mut self, sequence: u64, at: Instant) {
-        self.heard = Some(at);
+        let before = self.heard.replace(at);
+        let ends_silence = before.is_some_and(|before| at.saturating_duration_since(before) >= FIRST_RESEND);
         let Some(flight) = self.by_sequence.get(&sequence) else {
             return;
         };
@@ -179,16 +194,26 @@ impl Flights {
         }
         let margin = OVERTAKEN.max(self.answer_time.saturating_mul(2));
         let overtaken = |f: &Flight| f.receipt.is_none() && f.sent.is_some_and(|s| s + margin < sent);
-        // Answers come nearly in order: looking at the oldest few finds all that were overtaken.
-        let lost: Vec<u64> = self
-            .by_sequence
-            .range(..sequence)
-            .take_while(|(_, f)| overtaken(f))
-            .map(|(&s, _)| s)
-            .collect();
+        let lost: Vec<u64> = if ends_silence {
+            // It may answer a probe, which is older than those that were lost with it, and was sent after them.
+            let all = self.by_sequence.iter().filter(|(_, f)| overtaken(f));
+            all.map(|(&s, _)| s).collect()
+        } else {
+            // Answers come nearly in order: looking at the oldest few finds all that were overtaken.
+            let older = self.by_sequence.range(..sequence);
+            older.take_while(|(_, f)| overtaken(f)).map(|(&s, _)| s).collect()
+        };
         for sequence in lost {
+            if let Some(flight) = self.by_sequence.get_mut(&sequence) {
+                flight.lost = true;
+            }
             self.set_due(sequence, at);
         }
+    }
+
+    /// What it waited for has come: it is due now.
+    pub(super) fn due_now(&mut self, sequence: u64, now: Instant) {
+        self.set_due(sequence, now);
     }
 
     /// All are due now: the connection that carried them is gone.
@@ -198,6 +223,7 @@ impl Flights {
         self.heard = self.heard.map(|_| now);
         for (&sequence, flight) in &mut self.by_sequence {
             flight.due = now;
+            flight.lost = true;
             self.by_due.insert((now, sequence));
         }
     }
@@ -282,6 +308,62 @@ mod tests {
             back += 1;
         }
         assert_eq!(back, 100, "all that were sent before the answered frame");
+    }
+
+    /// A stage that answers these in order, 20 ms each; gives what was sent again meanwhile.
+    fn answering(flights: &mut Flights, start: Instant, sequences: impl Iterator<Item = u64>) -> (Vec<u64>, Instant) {
+        let mut now = start;
+        let mut resent = Vec::new();
+        for sequence in sequences {
+            now += Duration::from_millis(20);
+            while let Some((due, _)) = flights.due(now) {
+                flights.sent(due, now);
+                resent.push(due);
+            }
+            flights.heard(sequence, now);
+            flights.remove(sequence);
+        }
+        (resent, now)
+    }
+
+    #[test]
+    fn what_waits_its_turn_in_a_queue_is_not_sent_again() {
+        let mut flights = Flights::new();
+        let start = Instant::now();
+        (0..256).for_each(|s| out(&mut flights, s, start));
+        let (resent, _) = answering(&mut flights, start, 0..256);
+        assert_eq!(resent, [0; 0]);
+    }
+
+    #[test]
+    fn one_lost_in_a_queue_comes_back_when_the_queue_is_empty_or_later_ones_are_answered() {
+        let mut flights = Flights::new();
+        let start = Instant::now();
+        (0..100).for_each(|s| out(&mut flights, s, start));
+        let (resent, end) = answering(&mut flights, start, (0..100).filter(|s| *s != 40));
+        assert_eq!(resent, [0; 0]);
+        let lost = (0..100).map(|tenth| end + Duration::from_millis(tenth * 100));
+        let back = lost.into_iter().find(|now| flights.due(*now).is_some()).unwrap();
+        assert!(back <= end + Duration::from_millis(2500), "{:?}", back - end);
+        // And in a stream without an end.
+        let later = end + Duration::from_secs(20);
+        (100..300).for_each(|s| out(&mut flights, s, later));
+        let (resent, _) = answering(&mut flights, later, 100..300);
+        assert_eq!(resent, [40]);
+    }
+
+    #[test]
+    fn a_probe_that_is_answered_brings_back_those_behind_it() {
+        let mut flights = Flights::new();
+        let start = Instant::now();
+        (0..100).for_each(|s| out(&mut flights, s, start));
+        let back = start + Duration::from_mins(1);
+        while let Some((sequence, _)) = flights.due(back) {
+            flights.sent(sequence, back);
+        }
+        let (resent, _) = answering(&mut flights, back, 0..100);
+        let missing = (PROBES as u64..100).find(|sequence| !resent.contains(sequence));
+        assert_eq!((missing, resent.len()), (None, 100 - PROBES));
     }
 
     #[test]

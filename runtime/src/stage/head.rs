@@ -1,8 +1,8 @@
 //! The stage that accepts inputs: runs part 0, keeps each frame until its receipt, sends it again where none comes.
 //!
-//! Owns: the two threads of a head and what passes between them. Must not know: engines, packets, disks.
-//! One thread makes frames ([`make`]); the other ([`link`]) accepts, sends, and takes receipts, so that neither a slow
-//! disk nor a dead network stops the engine before the keep is full.
+//! Owns: the threads of a head and what passes between them. Must not know: engines, packets, disks.
+//! One thread makes frames ([`make`]); another ([`link`]) accepts, sends, and takes receipts, so that neither a slow
+//! disk nor a dead network stops the engine before the keep is full; a third puts objects, for a store may be silent.
 
 mod gate;
 mod link;
@@ -134,14 +134,16 @@ pub fn run(
         metrics,
         status,
     } = links;
+    let (posting, clerk) = link::posting(envelopes, waker.clone());
     let links = link::Ends {
         broker,
         keep,
-        envelopes,
+        posting,
         metrics,
         status,
     };
     std::thread::scope(|scope| {
+        scope.spawn(|| clerk.serve());
         let link = scope.spawn(|| link::Link::new(links, reader, config, &gate, answered).run());
         let id = |sequence| FrameId {
             device: config.device.clone(),

@@ -1,33 +1,38 @@
 //! Every stage behind the first: takes frames, runs its part, and answers, or sends the frame on.
 //!
 //! Owns: what happens between a delivery and its acknowledgement. Must not know: engines, packets.
-//! Start at [`Tail::step`]. The delivery is acknowledged last: a stage killed before costs a redelivery, never a frame.
+//! Start at [`Tail::step`]; [`waiting`] says whose turn it is, [`judge`] what a delivery is, [`batch`] what runs together,
+//! [`output`] what is made of it.
+//! The delivery is acknowledged last: a stage killed before costs a redelivery, never a frame.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kerf_wire::FrameBuilder;
 use kerf_wire::codec::Coder;
-use kerf_wire::limits::MAX_REASON_BYTES;
-use kerf_wire::{Envelope, FrameBuilder, FrameId, Outcome, Receipt, WireError};
 
-use super::dedupe::{Answers, StoredAnswer};
-use super::envelope::{EnvelopeError, Envelopes};
+use super::dedupe::Answers;
+use super::envelope::Envelopes;
 use super::status::Status;
-use super::{Answerer, Border, Crossing, Part};
+use super::{Answerer, Border, Part};
 use crate::alive::Alive;
-use crate::backend::RunError;
 use crate::broker::topics::Topics;
-use crate::broker::{Broker, BrokerError, Delivery, Message};
+use crate::broker::{Broker, BrokerError, Delivery};
 use crate::metrics::Metrics;
 
+mod batch;
+mod judge;
 mod make;
 mod output;
+mod publish;
+mod waiting;
 
+pub use batch::BatchConfig;
+use batch::Batching;
+use judge::{Refusal, Verdict};
 pub(super) use make::hop_times;
-use output::Output;
-
-/// How long one answer may wait for the outgoing slot; then the delivery is left to come again.
-const SLOT_WAIT: Duration = Duration::from_secs(20);
+use output::{Output, Taken, Work};
+use waiting::Waiting;
 
 /// What a stage behind the first needs to know.
 #[derive(Debug, Clone)]
@@ -44,6 +49,8 @@ pub struct TailConfig {
     pub confirm: Confirm,
     /// Said in every result, e.g. that a backend stepped down.
     pub warnings: Vec<String>,
+    /// How many frames may run together.
+    pub batch: BatchConfig,
 }
 
 /// Who tells the head that a frame is answered.
@@ -57,21 +64,29 @@ pub enum Confirm {
     Reader,
 }
 
-/// What became of one delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Nothing came within the wait.
-    Nothing,
-    /// The part ran; the frame is answered or on its way on.
-    Ran,
-    /// A repeat, answered from memory.
-    Repeat,
+/// What became of the deliveries of one step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// Frames that ran, and are answered or on their way on.
+    pub ran: u64,
+    /// Repeats, answered from memory.
+    pub repeats: u64,
     /// Refused; where the frame is known, its head was told.
-    Refused,
-    /// The link failed meanwhile: the delivery will come again.
-    Lost,
-    /// Its object could not be fetched; the head will send it again, and put the object again.
-    NotFetched,
+    pub refused: u64,
+    /// The link failed meanwhile: they come again.
+    pub lost: u64,
+    /// Their objects could not be fetched; the head will send them again, and put the objects again.
+    pub not_fetched: u64,
+}
+
+impl std::ops::AddAssign for Steps {
+    fn add_assign(&mut self, other: Self) {
+        self.ran += other.ran;
+        self.repeats += other.repeats;
+        self.refused += other.refused;
+        self.lost += other.lost;
+        self.not_fetched += other.not_fetched;
+    }
 }
 
 /// What a stage behind the first is linked to.
@@ -89,35 +104,13 @@ pub struct TailLinks {
 /// A stage behind the first.
 pub struct Tail {
     broker: Box<dyn Broker>,
-    envelopes: Envelopes,
-    metrics: Arc<Metrics>,
     status: Option<Status>,
     alive: Alive,
     part: Box<dyn Part>,
-    answerer: Box<dyn Answerer>,
-    config: TailConfig,
+    work: Work,
     answers: Answers,
-    builder: FrameBuilder,
-    coder: Coder,
-}
-
-/// Why a frame is not answered, ever.
-#[derive(Debug, thiserror::Error)]
-enum Refusal {
-    #[error("no part here for {theirs}: this stage takes {ours}")]
-    Unknown { ours: Crossing, theirs: Crossing },
-    #[error("expected {expected} tensors, got {got}")]
-    Count { expected: usize, got: usize },
-    #[error("frame of device {id} came on the topic of device {topic}")]
-    Forged { id: String, topic: String },
-    #[error(transparent)]
-    Envelope(#[from] EnvelopeError),
-    #[error(transparent)]
-    Wire(#[from] WireError),
-    #[error(transparent)]
-    Run(#[from] RunError),
-    #[error("result does not encode: {0}")]
-    Json(#[from] serde_json::Error),
+    waiting: Waiting,
+    batching: Batching,
 }
 
 impl Tail {
@@ -128,155 +121,140 @@ impl Tail {
         Self {
             status: links.status,
             broker: links.broker,
-            envelopes: links.envelopes,
-            metrics: links.metrics,
             alive: Alive::new(),
+            batching: Batching::new(config.batch, part.takes_batches()),
             part,
-            answerer,
-            config,
+            work: Work {
+                envelopes: links.envelopes,
+                answerer,
+                metrics: links.metrics,
+                config,
+                builder: FrameBuilder::new(),
+                coder: Coder::new(),
+            },
             answers: Answers::default(),
-            builder: FrameBuilder::new(),
-            coder: Coder::new(),
+            waiting: Waiting::default(),
         }
     }
 
-    /// Waits for one delivery and deals with it, wholly.
-    pub fn step(&mut self, wait: Duration) -> Step {
+    /// Waits for a delivery, and for others that may run with it, and deals with them, wholly.
+    pub fn step(&mut self, wait: Duration) -> Steps {
         self.alive.tick();
         let mut wait = wait.min(self.alive.longest_wait());
         if let Some(status) = &mut self.status {
-            status.tick(self.broker.as_mut(), &self.metrics);
+            status.tick(self.broker.as_mut(), &self.work.metrics);
             wait = wait.min(status.wait());
         }
-        let delivery = match self.broker.receive(wait) {
-            Ok(Some(delivery)) => delivery,
-            Ok(None) => return Step::Nothing,
-            Err(why) => {
-                log::debug!("event=not_received why={:?}", why.to_string());
-                return Step::Lost;
-            }
-        };
-        let step = match self.deal_with(&delivery) {
-            Ok(step) => step,
-            Err(why) => {
-                log::debug!("event=answer_lost why={:?}", why.to_string());
-                Step::Lost
-            }
-        };
-        match step {
-            Step::Ran => self.metrics.answered.add(1),
-            Step::Repeat => self.metrics.repeats.add(1),
-            Step::Refused => self.metrics.refused.add(1),
-            Step::NotFetched => self.metrics.not_fetched.add(1),
-            Step::Nothing | Step::Lost => {}
+        let mut steps = Steps::default();
+        if let Err(why) = self.gather(wait) {
+            log::debug!("event=not_received why={:?}", why.to_string());
+            steps.lost += u64::from(self.waiting.is_empty());
         }
-        step
+        let count = self.batching.size(self.waiting.len());
+        let taken: Vec<_> = std::iter::from_fn(|| self.waiting.take()).take(count).collect();
+        self.deal_with(taken, &mut steps);
+        let metrics = &self.work.metrics;
+        metrics.answered.add(steps.ran);
+        metrics.repeats.add(steps.repeats);
+        metrics.refused.add(steps.refused);
+        metrics.not_fetched.add(steps.not_fetched);
+        steps
     }
 
-    fn deal_with(&mut self, delivery: &Delivery) -> Result<Step, BrokerError> {
-        let message = &delivery.message;
-        let envelope = match Envelope::parse(&message.payload) {
-            Ok(envelope) => envelope,
-            Err(why) => {
-                log::warn!("event=frame_refused topic={} why={:?}", message.topic, why.to_string());
-                self.broker.ack(delivery.token)?;
-                return Ok(Step::Refused);
-            }
-        };
-        let id = envelope.id().clone();
-        if let Err(why) = self.check_sender(&id, &message.topic) {
-            // No receipt: it would go to a device that has sent nothing.
-            log::warn!("event=frame_refused topic={} why={:?}", message.topic, why.to_string());
-            self.broker.ack(delivery.token)?;
-            return Ok(Step::Refused);
-        }
-        let (answer, step) = match self.answers.find(&id).cloned() {
-            Some(stored) => (Ok(Output::Answer(stored)), Step::Repeat),
-            None => (self.output(&envelope, delivery.at), Step::Ran),
-        };
-        let step = match answer {
-            Ok(Output::Onward(onward)) => {
-                self.publish(&onward)?;
-                step
-            }
-            Ok(Output::Answer(answer)) => {
-                if step == Step::Ran {
-                    self.answers.store(id.clone(), answer.clone());
+    /// Takes all that the broker has delivered; waits for the first, and for a full batch as long as it may.
+    fn gather(&mut self, wait: Duration) -> Result<(), BrokerError> {
+        while self.waiting.has_room() {
+            let wait = match self.waiting.oldest() {
+                None => wait,
+                Some(since) => self.batching.wait(self.waiting.len(), since),
+            };
+            match self.broker.receive(wait)? {
+                Some(delivery) => {
+                    let device = self.work.config.topics.device_of(&delivery.message.topic);
+                    let device = device.unwrap_or_default().to_owned();
+                    self.waiting.push(&device, delivery);
                 }
-                self.publish_answer(&id, answer)?;
-                step
+                None if wait.is_zero() || self.waiting.is_empty() => break,
+                // Woken.
+                None => {}
             }
-            Err(Refusal::Envelope(why)) if why.may_pass() => {
-                // Acknowledged all the same, or it would block those behind it; without a receipt it comes again.
-                log::warn!("event=not_fetched frame={id} why={:?}", why.to_string());
-                self.metrics.health.store(why.trouble());
-                Step::NotFetched
-            }
-            Err(why) => {
-                log::warn!("event=frame_refused frame={id} why={:?}", why.to_string());
-                self.publish_refusal(&id, &why, delivery.at)?;
-                Step::Refused
-            }
-        };
-        log::debug!("event=frame_done frame={id} step={step:?}");
-        self.broker.ack(delivery.token)?;
-        Ok(step)
-    }
-
-    /// A device may speak in its own name only; the broker's access list holds it to its own topic.
-    fn check_sender(&self, id: &FrameId, topic: &str) -> Result<(), Refusal> {
-        let of_topic = self.config.topics.device_of(topic).unwrap_or_default();
-        if of_topic == id.device.as_str() {
-            return Ok(());
         }
-        Err(Refusal::Forged {
-            id: id.device.to_string(),
-            topic: of_topic.to_owned(),
-        })
+        Ok(())
     }
 
-    fn publish_answer(&mut self, id: &FrameId, answer: StoredAnswer) -> Result<(), BrokerError> {
-        let mut result = Message::new(self.config.topics.result(&id.device), answer.result).checked();
-        let receipt_topic = self.config.topics.receipt(&id.device);
-        match self.config.confirm {
-            Confirm::Stage => {
-                self.publish(&result)?;
-                self.publish(&Message::new(receipt_topic, answer.receipt))
+    fn deal_with(&mut self, taken: Vec<(u64, Delivery)>, steps: &mut Steps) {
+        let mut ready: Vec<Taken> = Vec::new();
+        let mut again = Vec::new();
+        for (number, delivery) in taken {
+            match self.judge(number, &delivery) {
+                // Sent again while its first copy waited: answered from memory, once that has run.
+                Verdict::Ready(frame) if ready.iter().any(|other| other.id == frame.id) => {
+                    again.push((number, delivery));
+                }
+                Verdict::Ready(frame) => ready.push(frame),
+                verdict => {
+                    let outcome = self.answer_now(verdict, delivery.at, steps);
+                    self.settle(number, outcome, steps);
+                }
             }
-            Confirm::Reader => {
-                result.response_topic = Some(receipt_topic);
-                result.correlation = Some(answer.receipt.to_vec());
-                self.publish(&result)
-            }
+        }
+        for (frame, output) in self.run_all(ready) {
+            let outcome = self.publish_output(&frame, output, steps);
+            log::debug!("event=frame_done frame={}", frame.id);
+            self.settle(frame.number, outcome, steps);
+        }
+        for repeat in again {
+            self.deal_with(vec![repeat], steps);
         }
     }
 
-    fn publish_refusal(&mut self, id: &FrameId, why: &Refusal, at: Instant) -> Result<(), BrokerError> {
-        let text = why.to_string();
-        let fitting = text.char_indices().take_while(|(at, _)| *at < MAX_REASON_BYTES - 4);
-        let end = fitting.last().map_or(0, |(at, character)| at + character.len_utf8());
-        let receipt = Receipt {
-            id: id.clone(),
-            outcome: Outcome::Refused(text.get(..end).unwrap_or_default().try_into().unwrap_or_default()),
-            away_us: elapsed_us(at),
-        };
-        match receipt.to_vec() {
-            Ok(receipt) => self.publish(&Message::new(self.config.topics.receipt(&id.device), receipt)),
-            Err(why) => {
-                log::error!("event=receipt_not_sealed frame={id} why={:?}", why.to_string());
+    /// Answers what needs no run.
+    fn answer_now(&mut self, verdict: Verdict, at: Instant, steps: &mut Steps) -> Result<(), BrokerError> {
+        match verdict {
+            Verdict::Silent => {
+                steps.refused += 1;
                 Ok(())
             }
+            Verdict::Repeat(id, stored) => {
+                self.publish_answer(&id, stored)?;
+                steps.repeats += 1;
+                Ok(())
+            }
+            Verdict::Refused(id, why) => self.refuse(&id, why, at, steps),
+            Verdict::Ready(_) => Ok(()),
         }
     }
 
-    fn publish(&mut self, message: &Message) -> Result<(), BrokerError> {
-        if self.broker.publish(message, SLOT_WAIT)? {
-            return Ok(());
+    fn publish_output(
+        &mut self,
+        frame: &Taken,
+        output: Result<Output, Refusal>,
+        steps: &mut Steps,
+    ) -> Result<(), BrokerError> {
+        match output {
+            Ok(Output::Onward(onward)) => self.publish(&onward)?,
+            Ok(Output::Answer(answer)) => {
+                self.answers.store(frame.id.clone(), answer.clone());
+                self.publish_answer(&frame.id, answer)?;
+            }
+            Err(why) => return self.refuse(&frame.id, why, frame.at, steps),
         }
-        Err(BrokerError::Unreachable {
-            broker: "the broker".to_owned(),
-            why: format!("it has taken nothing for {SLOT_WAIT:?}"),
-        })
+        steps.ran += 1;
+        Ok(())
+    }
+
+    /// Acknowledges the delivery, and those behind it that waited for that. One whose answer was not taken is acknowledged
+    /// too, for it would hold up the others: without its receipt it comes again from its head.
+    fn settle(&mut self, number: u64, outcome: Result<(), BrokerError>, steps: &mut Steps) {
+        self.waiting.settle(number);
+        let mut outcome = outcome;
+        while let Some(token) = self.waiting.acknowledgeable() {
+            outcome = outcome.and(self.broker.ack(token));
+        }
+        if let Err(why) = outcome {
+            log::debug!("event=answer_lost why={:?}", why.to_string());
+            steps.lost += 1;
+        }
     }
 }
 

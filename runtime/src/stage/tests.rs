@@ -16,7 +16,7 @@ use kerf_wire::{CutId, DType, DeviceId, Digest};
 use super::envelope::Envelopes;
 use super::head::{self, Answer, HeadConfig, HeadLinks, Summary};
 use super::keep::{MemoryKeep, WhenFull};
-use super::tail::{Confirm, Step as Done, Tail, TailConfig, TailLinks};
+use super::tail::{BatchConfig, Confirm, Steps, Tail, TailConfig, TailLinks};
 use super::*;
 use crate::broker::memory::Hub;
 use crate::broker::topics::Topics;
@@ -24,7 +24,9 @@ use crate::broker::{Broker, Message};
 use crate::source::{Source, SourceError};
 use crate::tensor::Tensor;
 
+mod batch;
 mod early;
+mod silent_store;
 
 /// Passes its one tensor on.
 struct Passing;
@@ -118,7 +120,15 @@ fn tail(hub: &Hub) -> Tail {
     tail_of(hub, CROSSING)
 }
 
+fn with_envelopes(hub: &Hub, envelopes: Envelopes) -> Tail {
+    tail_by(hub, CROSSING, envelopes)
+}
+
 fn tail_of(hub: &Hub, crossing: Crossing) -> Tail {
+    tail_by(hub, crossing, Envelopes::new(None, usize::MAX))
+}
+
+fn tail_by(hub: &Hub, crossing: Crossing, envelopes: Envelopes) -> Tail {
     let mut broker = hub.connect();
     let filter = topics().frames_filter(&CROSSING.model, &CROSSING.cut, None);
     broker.subscribe(&filter).unwrap();
@@ -129,10 +139,11 @@ fn tail_of(hub: &Hub, crossing: Crossing) -> Tail {
         onward: None,
         confirm: Confirm::Stage,
         warnings: Vec::new(),
+        batch: BatchConfig::NONE,
     };
     let links = TailLinks {
         broker: Box::new(broker),
-        envelopes: Envelopes::new(None, usize::MAX),
+        envelopes,
         metrics: Arc::default(),
         status: None,
     };
@@ -228,7 +239,7 @@ fn a_broker_that_forgets_everything_costs_repeats_and_no_frame() {
         if steps % 37 == 0 {
             hub.crash();
         }
-        repeats += u32::from(tail.step(Duration::from_millis(20)) == Done::Repeat);
+        repeats += tail.step(Duration::from_millis(20)).repeats;
     });
     assert_eq!(summary.answered, 200);
     assert_eq!(answers.len(), 200, "an answer was printed twice");
@@ -277,9 +288,9 @@ fn a_device_cannot_speak_for_another() {
         .to_vec();
     let topic = topics().frames(&DeviceId::new("thief").unwrap(), &CROSSING.model, &CROSSING.cut);
     watcher.publish(&Message::new(topic, forged), Duration::ZERO).unwrap();
-    assert_eq!(tail.step(Duration::ZERO), Done::Refused);
+    assert_eq!(tail.step(Duration::ZERO).refused, 1);
     assert!(watcher.receive(Duration::ZERO).unwrap().is_none());
-    assert_eq!(tail.step(Duration::ZERO), Done::Nothing, "it was acknowledged");
+    assert_eq!(tail.step(Duration::ZERO), Steps::default(), "it was acknowledged");
 }
 
 #[test]
@@ -291,8 +302,8 @@ fn bytes_that_are_no_frame_are_acknowledged_and_dropped() {
     writer
         .publish(&Message::new(topic, "no frame"), Duration::ZERO)
         .unwrap();
-    assert_eq!(tail.step(Duration::ZERO), Done::Refused);
-    assert_eq!(tail.step(Duration::ZERO), Done::Nothing);
+    assert_eq!(tail.step(Duration::ZERO).refused, 1);
+    assert_eq!(tail.step(Duration::ZERO), Steps::default());
 }
 
 /// A broker whose link flips one bit of each result's first copy.

@@ -94,6 +94,7 @@ fn one(
             decode_ms: std::mem::take(&mut decode_ms),
             run_ms: leaving.run.as_secs_f64() * 1e3,
             encode_ms: 0.0,
+            together: None,
         });
         let own = |(name, tensor): (&str, kerf_wire::TensorRef<'_>)| {
             Ok((name.to_owned(), Tensor::copy_of(tensor).or_exit(Exit::RunFailed)?))

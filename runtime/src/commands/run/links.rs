@@ -28,6 +28,11 @@ pub(super) const MAX_PEM_BYTES: u64 = 1024 * 1024;
 const INLINE_BYTES: usize = 96 * 1024;
 /// Room for a packet's topic and properties.
 const PACKET_ROOM_BYTES: usize = 64 * 1024;
+/// Bytes of frames that may wait at a stage behind the first, and how many they are at least and at most: all that one
+/// head has out.
+const WAITING_BYTES: usize = 24 * 1024 * 1024;
+const FEWEST_WAITING: u16 = 16;
+const MOST_WAITING: u16 = 256;
 /// How long a result may wait for the outgoing slot before this is told again.
 const PUBLISH_WAIT: Duration = Duration::from_secs(5);
 
@@ -107,6 +112,9 @@ impl Links {
             mqtt.keep_alive = Duration::from_secs(seconds.into());
         }
         mqtt.packet_bytes_max = self.packet_bytes_max();
+        if self.part.is_some_and(|part| part > 0) {
+            mqtt.receive_max = self.receive_max();
+        }
         mqtt.tls = self.tls()?;
         Ok(mqtt)
     }
@@ -117,6 +125,15 @@ impl Links {
         u32::try_from(inline)
             .unwrap_or(u32::MAX)
             .max(MqttConfig::PACKET_BYTES_MAX)
+    }
+
+    /// Frames that the broker may have out to a stage behind the first: the more, the further it sees past a device that
+    /// floods it.
+    fn receive_max(&self) -> u16 {
+        let fitting = WAITING_BYTES / self.inline_bytes().max(1);
+        u16::try_from(fitting)
+            .unwrap_or(u16::MAX)
+            .clamp(FEWEST_WAITING, MOST_WAITING)
     }
 
     /// Frames up to this many bytes travel on the broker.

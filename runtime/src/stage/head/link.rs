@@ -13,16 +13,19 @@ use super::{Answer, HeadConfig, Summary};
 use crate::alive::Alive;
 use crate::broker::Broker;
 use crate::metrics::Metrics;
-use crate::stage::envelope::Envelopes;
 use crate::stage::flights::Flights;
 use crate::stage::handoff::Reader;
 use crate::stage::keep::Keep;
 use crate::stage::status::Status;
 
 mod own;
+mod posting;
 mod receive;
 mod refused;
 mod send;
+
+use posting::Posting;
+pub(super) use posting::posting;
 
 /// How long to wait before trying again what the disk or the broker refused.
 const RETRY_WAIT: Duration = Duration::from_millis(500);
@@ -35,7 +38,7 @@ const LOG_EVERY: Duration = Duration::from_mins(1);
 pub(super) struct Ends {
     pub(super) broker: Box<dyn Broker>,
     pub(super) keep: Box<dyn Keep>,
-    pub(super) envelopes: Envelopes,
+    pub(super) posting: Posting,
     pub(super) metrics: Arc<Metrics>,
     pub(super) status: Option<Status>,
 }
@@ -43,7 +46,7 @@ pub(super) struct Ends {
 pub(super) struct Link<'a> {
     broker: Box<dyn Broker>,
     keep: Box<dyn Keep>,
-    envelopes: Envelopes,
+    posting: Posting,
     metrics: Arc<Metrics>,
     status: Option<Status>,
     alive: Alive,
@@ -87,7 +90,7 @@ impl<'a> Link<'a> {
             first: links.keep.next_sequence(),
             broker: links.broker,
             keep: links.keep,
-            envelopes: links.envelopes,
+            posting: links.posting,
             metrics: links.metrics,
             status: links.status,
             alive: Alive::new(),
@@ -166,7 +169,9 @@ impl<'a> Link<'a> {
 
     fn note_dropped(&mut self, dropped: &[u64]) {
         for &sequence in dropped {
-            self.flights.remove(sequence);
+            if let Some(flight) = self.flights.remove(sequence) {
+                self.posting.discard(sequence, flight.frame);
+            }
             self.forget(sequence);
             self.told.remove(&sequence);
         }

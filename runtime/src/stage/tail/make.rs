@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use kerf_wire::result::HopTimes;
-use kerf_wire::{Frame, FrameBuilder, Hop, InferenceResult, Outcome, Receipt};
+use kerf_wire::{FrameBuilder, Hop, InferenceResult, Outcome, Receipt};
 
+use super::output::Taken;
 use super::{Refusal, elapsed_us};
 use crate::stage::dedupe::StoredAnswer;
 use crate::stage::{Answerer, Crossing, micros};
@@ -15,25 +16,19 @@ use crate::step::Leaving;
 
 /// A frame that has run.
 pub(super) struct Ran<'a> {
-    pub(super) frame: &'a Frame<'a>,
+    pub(super) taken: &'a Taken,
     pub(super) leaving: &'a Leaving<'a>,
     pub(super) hop: Hop,
     pub(super) backend: Option<&'static str>,
-    /// When its delivery arrived.
-    pub(super) at: Instant,
+    /// Frames that ran together, this one included.
+    pub(super) together: usize,
 }
 
 /// The frame for the next stage, under the same id; its tensors are in the builder.
-pub(super) fn forward(
-    builder: &mut FrameBuilder,
-    frame: &Frame<'_>,
-    hop: Hop,
-    onward: Crossing,
-) -> Result<Bytes, Refusal> {
-    let mut hops = frame.header.hops.to_vec();
+pub(super) fn forward(builder: &mut FrameBuilder, taken: &Taken, hop: Hop, onward: Crossing) -> Result<Bytes, Refusal> {
+    let mut hops = taken.hops.clone();
     hops.push(hop);
-    let id = frame.header.id.clone();
-    let sealed = builder.seal(id, onward.model, onward.cut, &hops)?;
+    let sealed = builder.seal(taken.id.clone(), onward.model, onward.cut, &hops)?;
     Ok(Bytes::copy_from_slice(sealed))
 }
 
@@ -43,12 +38,15 @@ pub(super) fn answer(ran: &Ran<'_>, answerer: &dyn Answerer, warnings: &[String]
     let (top, outputs) = answerer.answer(&ran.leaving.values);
     let mut hop = ran.hop;
     hop.encode_us = micros(begun.elapsed());
-    let header = &ran.frame.header;
-    let mut times: Vec<HopTimes> = header.hops.iter().map(|h| hop_times(h, None)).collect();
-    times.push(hop_times(&hop, ran.backend));
+    let Taken { id, hops, at, .. } = ran.taken;
+    let mut times: Vec<HopTimes> = hops.iter().map(|h| hop_times(h, None)).collect();
+    times.push(HopTimes {
+        together: u32::try_from(ran.together).ok().filter(|frames| *frames > 1),
+        ..hop_times(&hop, ran.backend)
+    });
     let result = InferenceResult {
-        frame: header.id.to_string(),
-        model: header.model,
+        frame: id.to_string(),
+        model: ran.taken.model,
         top,
         outputs,
         exit: ran.leaving.exit.map(str::to_owned),
@@ -57,11 +55,11 @@ pub(super) fn answer(ran: &Ran<'_>, answerer: &dyn Answerer, warnings: &[String]
         error: None,
     };
     // The head's own hop is not away; those between it and this stage are.
-    let between: u64 = header.hops.iter().skip(1).map(busy_us).sum();
+    let between: u64 = hops.iter().skip(1).map(busy_us).sum();
     let receipt = Receipt {
-        id: header.id.clone(),
+        id: id.clone(),
         outcome: Outcome::Answered,
-        away_us: between.saturating_add(elapsed_us(ran.at)),
+        away_us: between.saturating_add(elapsed_us(*at)),
     };
     Ok(StoredAnswer {
         result: Bytes::from(serde_json::to_vec(&result)?),
@@ -83,5 +81,6 @@ pub(in crate::stage) fn hop_times(hop: &Hop, backend: Option<&str>) -> HopTimes 
         decode_ms: ms(hop.decode_us),
         run_ms: ms(hop.run_us),
         encode_ms: ms(hop.encode_us),
+        together: None,
     }
 }

@@ -65,7 +65,7 @@ fn what_an_exit_answers_goes_no_further_and_is_told_once() {
             if steps % 53 == 0 {
                 hub.crash();
             }
-            ran += u32::from(tail.step(Duration::from_millis(20)) == Done::Ran);
+            ran += tail.step(Duration::from_millis(20)).ran;
         },
     );
     assert_eq!((summary.accepted, summary.answered, summary.refused), (200, 200, 0));
@@ -173,6 +173,7 @@ fn a_middle_part_answers_at_its_exit_and_sends_the_others_on() {
         onward: Some(border(onward)),
         confirm: Confirm::Stage,
         warnings: Vec::new(),
+        batch: BatchConfig::NONE,
     };
     let links = TailLinks {
         broker: Box::new(broker),
@@ -198,6 +199,7 @@ fn a_middle_part_answers_at_its_exit_and_sends_the_others_on() {
         onward: None,
         confirm: Confirm::Stage,
         warnings: Vec::new(),
+        batch: BatchConfig::NONE,
     };
     let mut last = Tail::new(links, Box::new(Passing), Box::new(FirstByte), last);
     let (summary, answers) = against(&hub, 40, || {

@@ -130,6 +130,7 @@ fn answer_bytes(profile: &Profile, step: &mut Step, input: &Input) -> Result<u64
         decode_ms: 0.123,
         run_ms: 12.345,
         encode_ms: 0.123,
+        together: None,
     };
     let (top, outputs) = Answer::new(Vec::new()).answer(&leaving.values);
     let result = InferenceResult {

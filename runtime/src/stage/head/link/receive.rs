@@ -107,9 +107,7 @@ impl Link<'_> {
             return;
         };
         self.free(sequence);
-        if let Err(why) = self.envelopes.discard(&flight.frame) {
-            log::warn!("event=object_left sequence={sequence} why={:?}", why.to_string());
-        }
+        self.posting.discard(sequence, flight.frame.clone());
         if let (Some(sent), Some((_, at))) = (flight.first_sent, &flight.receipt) {
             self.metrics.answer.observe(at.saturating_duration_since(sent));
         }

@@ -6,6 +6,8 @@ use crate::stage::envelope::EnvelopeError;
 /// Why a frame was not sent.
 pub(super) enum Refused {
     ForNow(String),
+    /// For now, and this frame alone.
+    ByStore(String),
     ForEver(String),
 }
 
@@ -19,7 +21,7 @@ impl Refused {
 
     pub(super) fn of_envelope(why: &EnvelopeError) -> Self {
         if why.may_pass() {
-            Self::ForNow(why.to_string())
+            Self::ByStore(why.to_string())
         } else {
             Self::ForEver(why.to_string())
         }

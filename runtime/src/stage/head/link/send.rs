@@ -21,6 +21,15 @@ const MAX_SENDS: usize = 16;
 /// Sends of one frame by reference after which its object is put again.
 const PUT_AGAIN_AFTER: u32 = 2;
 
+/// What became of one frame.
+enum Sent {
+    Yes,
+    /// The broker takes nothing now.
+    NoRoom,
+    /// Its object is still on its way into the store.
+    NotYet,
+}
+
 impl Link<'_> {
     /// Sends what is due; gives how long to wait for deliveries then.
     pub(super) fn send(&mut self) -> Duration {
@@ -28,6 +37,13 @@ impl Link<'_> {
         if connections != self.connections {
             self.connections = connections;
             self.flights.resend_all(Instant::now());
+        }
+        for sequence in self.posting.finished() {
+            if self.flights.flight_mut(sequence).is_some() {
+                self.flights.due_now(sequence, Instant::now());
+            } else {
+                self.posting.forget(sequence);
+            }
         }
         for _ in 0..MAX_SENDS {
             let Some((sequence, frame)) = self.flights.due(Instant::now()) else {
@@ -45,9 +61,14 @@ impl Link<'_> {
                 continue;
             }
             match self.send_one(sequence, &frame) {
-                Ok(true) => {}
-                Ok(false) => return Duration::ZERO,
+                Ok(Sent::Yes) => {}
+                Ok(Sent::NoRoom) => return Duration::ZERO,
+                Ok(Sent::NotYet) => self.flights.put_off(sequence, Instant::now()),
                 Err(Refused::ForEver(why)) => self.give_up(sequence, &why),
+                Err(Refused::ByStore(why)) => {
+                    self.say(|| format!("event=not_sent why={why:?}"));
+                    self.flights.put_off(sequence, Instant::now());
+                }
                 Err(Refused::ForNow(why)) => {
                     self.say(|| format!("event=not_sent why={why:?}"));
                     return RETRY_WAIT;
@@ -61,8 +82,7 @@ impl Link<'_> {
         Duration::ZERO
     }
 
-    /// Sends one frame; false when the broker has no room for it now.
-    fn send_one(&mut self, sequence: u64, frame: &Bytes) -> Result<bool, Refused> {
+    fn send_one(&mut self, sequence: u64, frame: &Bytes) -> Result<Sent, Refused> {
         let id = FrameId {
             device: self.config.device.clone(),
             boot: self.boot,
@@ -71,7 +91,10 @@ impl Link<'_> {
         let message = if own::is_answer(frame) {
             self.result_message(&id, frame)?
         } else {
-            Message::new(self.topic.clone(), self.envelope(&id, frame)?)
+            let Some(envelope) = self.envelope(&id, frame)? else {
+                return Ok(Sent::NotYet);
+            };
+            Message::new(self.topic.clone(), envelope)
         };
         // Before the hand-over: the answer can be on its way back before `publish` returns.
         let at = Instant::now();
@@ -87,36 +110,37 @@ impl Link<'_> {
                 self.metrics.resent.add(1);
                 log::debug!("event=resent sequence={sequence} frame_bytes={}", frame.len());
             }
-            return Ok(true);
+            return Ok(Sent::Yes);
         }
-        Ok(false)
+        Ok(Sent::NoRoom)
     }
 
-    /// The frame's envelope, made once.
-    fn envelope(&mut self, id: &FrameId, frame: &Bytes) -> Result<Bytes, Refused> {
+    /// The frame's envelope, made once; none while the store takes its object.
+    fn envelope(&mut self, id: &FrameId, frame: &Bytes) -> Result<Option<Bytes>, Refused> {
         let flight = self.flights.flight_mut(id.sequence);
         let (sends, known) = flight.map_or((0, None), |f| (f.sends, f.envelope.clone()));
         // An object that nobody could read is put again: a store may have lost it.
         let envelope = match known.filter(|_| sends < PUT_AGAIN_AFTER) {
-            Some(envelope) => envelope,
+            Some(envelope) => Some(envelope),
             None => self.wrapped(id, frame)?,
         };
         if let Some(flight) = self.flights.flight_mut(id.sequence) {
-            flight.envelope = Some(envelope.clone());
+            flight.envelope.clone_from(&envelope);
         }
         Ok(envelope)
     }
 
     /// What the broker carries for a frame; a store that fails and one that works again show in the health.
-    fn wrapped(&mut self, id: &FrameId, frame: &Bytes) -> Result<Bytes, Refused> {
-        match self.envelopes.wrap(id, frame) {
-            Ok(envelope) => {
+    fn wrapped(&mut self, id: &FrameId, frame: &Bytes) -> Result<Option<Bytes>, Refused> {
+        match self.posting.wrap(id, frame) {
+            None => Ok(None),
+            Some(Ok(envelope)) => {
                 if envelope.len() < frame.len() {
                     self.metrics.health.store(None);
                 }
-                Ok(envelope)
+                Ok(Some(envelope))
             }
-            Err(why) => {
+            Some(Err(why)) => {
                 let refused = Refused::of_envelope(&why);
                 self.metrics.health.store(why.trouble());
                 Err(refused)
