@@ -5,6 +5,8 @@ use kerf_runtime::exit::Failure;
 
 mod bench;
 mod check;
+#[cfg(feature = "s3")]
+mod grant;
 mod once;
 mod results;
 mod run;
@@ -22,6 +24,9 @@ pub(crate) enum Command {
     Run(Box<run::Run>),
     /// Deliver each result once
     Results(Box<results::Results>),
+    /// Let a board put its frames into a bucket without keys, for some days
+    #[cfg(feature = "s3")]
+    Grant(grant::GrantCommand),
     /// Answer over HTTP with the last part of a bundle
     #[cfg(feature = "http")]
     Serve(serve::Serve),
@@ -37,6 +42,8 @@ impl Command {
             Self::Once(command) => command.run(),
             Self::Run(command) => command.run(),
             Self::Results(command) => command.run(),
+            #[cfg(feature = "s3")]
+            Self::Grant(command) => command.run(),
             #[cfg(feature = "http")]
             Self::Serve(command) => command.run(),
             Self::Bench(command) => command.run(),

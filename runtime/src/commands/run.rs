@@ -26,7 +26,7 @@ mod bucket;
 mod inputs;
 pub(crate) mod links;
 mod print;
-mod store;
+pub(crate) mod store;
 
 use bucket::BucketArgs;
 use inputs::{CameraArgs, tell};

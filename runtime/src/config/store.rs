@@ -58,11 +58,31 @@ pub struct StoreConfig {
         value_name = "BOOL"
     )]
     pub presign: Option<bool>,
+    /// Grant by `kerf-stage grant`, in the place of --store and keys, for a head that only writes
+    #[arg(
+        id = "store-grant",
+        long = "store-grant",
+        env = "KERF_STORE_GRANT",
+        value_name = "FILE",
+        conflicts_with_all = ["store-url", "store-keys-file", "store-presign"]
+    )]
+    pub grant: Option<PathBuf>,
 }
 
 impl StoreConfig {
     pub(super) fn over(self, file: Self) -> Self {
         let top = self;
-        overlay!(top, file, url, bucket, region, keys_file, ca, virtual_host, presign)
+        overlay!(
+            top,
+            file,
+            url,
+            bucket,
+            region,
+            keys_file,
+            ca,
+            virtual_host,
+            presign,
+            grant
+        )
     }
 }

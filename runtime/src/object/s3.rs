@@ -1,23 +1,26 @@
 //! An S3-compatible object store (MinIO, Garage, SeaweedFS, AWS, …).
 //!
 //! Owns: which request does what, and signatures. Must not know: frames. Its rooms: `client` sends, with retries and
-//! time-outs, `multipart` puts what is large, `folder` lists and moves objects by key, `tls` trusts.
+//! time-outs, `multipart` puts what is large, `folder` lists and moves objects by key, `grant` lets a board write without
+//! keys, `tls` trusts.
 //! Requests are signed in their URL (AWS Signature Version 4, query form), so a location that is handed on works for
 //! readers without keys, for [`PRESIGNED_FOR`].
 
 mod client;
 mod folder;
+mod grant;
 mod multipart;
 mod tls;
 
 use std::time::Duration;
 
-use kerf_wire::Digest;
 use kerf_wire::limits::MAX_LOCATION_BYTES;
+use kerf_wire::{DeviceId, Digest};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 
 use super::{MAX_BODY_BYTES, ObjectError, ObjectStore, checked};
 use client::Client;
+pub use grant::{Grant, GrantedStore, MAX_GRANT_HOURS, MAX_PLACES};
 
 /// How long a location can be read without keys, unless configured.
 pub const PRESIGNED_FOR: Duration = Duration::from_hours(24);
@@ -25,6 +28,9 @@ pub const PRESIGNED_FOR: Duration = Duration::from_hours(24);
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How long our own signed requests are valid; clocks may differ by less.
 const SIGNED_FOR: Duration = Duration::from_mins(15);
+
+/// Where frames lie.
+const FRAMES: &str = "frames/";
 
 /// Where the store is and who we are there.
 #[derive(Clone)]
@@ -57,6 +63,7 @@ impl std::fmt::Debug for S3Config {
 /// A bucket.
 pub struct S3Store {
     client: Client,
+    endpoint: String,
     bucket: Bucket,
     credentials: Option<Credentials>,
     presign: Option<Duration>,
@@ -94,6 +101,7 @@ impl S3Store {
         let name = format!("{}/{}", config.endpoint, config.bucket);
         Ok(Self {
             client: Client::new(&config, name).map_err(bad)?,
+            endpoint: config.endpoint,
             bucket,
             credentials: config.keys.map(|(key, secret)| Credentials::new(key, secret)),
             presign: config.presign,
@@ -124,7 +132,7 @@ impl S3Store {
     }
 
     fn key(digest: &Digest) -> String {
-        format!("frames/{digest}")
+        format!("{FRAMES}{digest}")
     }
 
     fn presigned(&self, digest: &Digest) -> Result<String, ObjectError> {
@@ -144,16 +152,36 @@ impl S3Store {
 
     /// The URL to read from: a location that was given, as far as it is in our own store, else our own signature.
     fn readable(&self, digest: &Digest, location: &str) -> String {
-        let key = Self::key(digest);
-        let ours = self.bucket.object_url(&key);
-        let given = location.split_once('?').map_or(location, |(before, _)| before);
-        if self.credentials.is_none() && given == ours.as_str() {
-            // A reference cannot send us to another host: only to the one object of our bucket that it names.
-            return location.to_owned();
+        let own = Self::key(digest);
+        let given = self.key_of(location).filter(|key| *key == own || is_place(key));
+        if let Some(key) = given {
+            if self.credentials.is_none() {
+                // A reference cannot send us to another host, nor to an object that is no frame.
+                return location.to_owned();
+            }
+            return self.signed(&key);
         }
-        let action = self.bucket.get_object(self.credentials.as_ref(), &key);
+        self.signed(&own)
+    }
+
+    fn signed(&self, key: &str) -> String {
+        let action = self.bucket.get_object(self.credentials.as_ref(), key);
         action.sign(SIGNED_FOR).to_string()
     }
+
+    /// The key of a location in our own bucket.
+    fn key_of(&self, location: &str) -> Option<String> {
+        let address = location.split_once('?').map_or(location, |(before, _)| before);
+        let key = address.strip_prefix(self.bucket.object_url(FRAMES).as_str())?;
+        Some(format!("{FRAMES}{key}"))
+    }
+}
+
+/// True for `frames/DEVICE/NUMBER`, a place of a grant.
+fn is_place(key: &str) -> bool {
+    let place = key.strip_prefix(FRAMES).and_then(|place| place.split_once('/'));
+    let number = |text: &str| !text.is_empty() && text.len() <= 5 && text.bytes().all(|b| b.is_ascii_digit());
+    place.is_some_and(|(device, place)| DeviceId::new(device).is_ok() && number(place))
 }
 
 impl ObjectStore for S3Store {
@@ -209,7 +237,14 @@ mod tests {
         let digest = Digest([3; 32]);
         let ours = format!("http://127.0.0.1:9/kerf/frames/{digest}?X-Amz-Signature=1");
         assert_eq!(reader.readable(&digest, &ours), ours);
+        let place = "http://127.0.0.1:9/kerf/frames/cam-1/17?X-Amz-Signature=1";
+        assert_eq!(reader.readable(&digest, place), place);
         for elsewhere in [
+            "http://127.0.0.1:9/kerf/frames/cam-1/../../secrets?X-Amz-Signature=1",
+            "http://127.0.0.1:9/kerf/frames/cam-1/%2e%2e?X-Amz-Signature=1",
+            "http://127.0.0.1:9/kerf/frames/../1?X-Amz-Signature=1",
+            "http://127.0.0.1:9/kerf/frames/a/b/1?X-Amz-Signature=1",
+            "http://127.0.0.1:9/other/frames/cam-1/1?X-Amz-Signature=1",
             "http://169.254.169.254/latest/meta-data",
             "file:///etc/passwd",
             "http://127.0.0.1:9/kerf/frames/other?X-Amz-Signature=1",

@@ -192,7 +192,7 @@ impl Links {
 
     /// The object store for frames too large for the broker; none where none is configured.
     pub(super) fn store(&self) -> Result<Option<Box<dyn ObjectStore>>, Failure> {
-        store::open(&self.store)
+        store::open(&self.store, &self.device)
     }
 
     fn credentials(&self) -> Result<Option<Credentials>, Failure> {
