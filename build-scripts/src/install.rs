@@ -29,7 +29,6 @@ pub(crate) struct Arguments {
     suite: String,
 }
 
-const MIRROR: &str = "http://deb.debian.org/debian";
 /// Beside the smallest Debian: what the package depends on, and the judge of its unit.
 const INCLUDE: &str = "--include=adduser,systemd";
 /// Where the kernel is told which program runs which processor's programs.
@@ -163,7 +162,8 @@ fn clean_root(architecture: &str, suite: &str) -> Result<PathBuf> {
     }
     let mut debootstrap = repo::command("debootstrap");
     debootstrap.args(["--variant=minbase", INCLUDE, &format!("--arch={architecture}"), suite]);
-    repo::run(debootstrap.arg(&unfinished).arg(MIRROR))?;
+    // From the mirror that the system names, or its own.
+    repo::run(debootstrap.arg(&unfinished))?;
     fs::rename(&unfinished, &root)?;
     Ok(root)
 }

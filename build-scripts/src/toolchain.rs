@@ -8,8 +8,8 @@
 //! | `cross` | Docker and `cross` | everything, in a container an architecture |
 //! | `zig` | pip: ziglang, cargo-zigbuild, into target/tools | a C compiler and linker for every glibc and musl |
 //!
-//! With `zig`, Rust's standard library for the triple is taken where rustup or the distribution has it, and built from its
-//! source where not.
+//! With `zig`, Rust's standard library for the triple is taken where the compiler at hand or the distribution's has it, and built
+//! from its source where not. No toolchain of the user's is changed: who has rustup adds the target by hand.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +17,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::repo;
+use crate::setup;
 use crate::target::Target;
 
 /// A way to compile for another machine.
@@ -30,6 +31,8 @@ pub(crate) enum Way {
 
 /// The profile of root Cargo.toml that boards are built with.
 const PROFILE: &str = "dist";
+/// Read where the linker runs: the workspace's root, in a container too.
+const NO_UNWIND: &str = "-Clink-arg=-Wl,-T,build-scripts/no-unwind.ld";
 /// The compilers that come from PyPI, pinned.
 const ZIG_PACKAGES: [&str; 2] = ["ziglang==0.15.1", "cargo-zigbuild==0.24.0"];
 
@@ -96,7 +99,7 @@ fn cross(config: &Path) -> Result<Command> {
 }
 
 /// Debian 12's own Rust, with the standard library of 64-bit Arm and the source for every other triple.
-pub(crate) const DEBIAN_RUST: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev:arm64", "rust-web-src"];
+const DEBIAN_RUST: [&str; 4] = ["rustc-web", "cargo-web", "libstd-rust-web-dev:arm64", "rust-web-src"];
 
 /// A cargo that can compile for a triple.
 ///
@@ -114,7 +117,7 @@ pub(crate) fn cargo(triple: &str) -> Result<Command> {
 }
 
 /// Whether Rust's standard library for a triple, or its source, is here.
-pub(crate) fn has_std(triple: &str) -> bool {
+fn has_std(triple: &str) -> bool {
     rust_std(triple).is_ok()
 }
 
@@ -126,10 +129,15 @@ pub(crate) fn std_from_source(triple: &str) -> Result<bool> {
     Ok(rust_std(triple)? == RustStd::FromSource)
 }
 
-/// Has rustup get the standard library for a triple; false where it cannot.
-pub(crate) fn rustup_std(triple: &str) -> bool {
-    eprintln!("setup: trying rustup target add {triple}");
-    repo::works("timeout", &["120", "rustup", "target", "add", triple])
+/// The packages that bring a standard library for a triple, where no compiler here has it.
+pub(crate) fn packages(triple: &str) -> Vec<String> {
+    if has_std(triple) {
+        return Vec::new();
+    }
+    eprintln!(
+        "setup: this compiler has no standard library for {triple} (`rustup target add {triple}` would add it): taking Debian's Rust"
+    );
+    setup::missing(DEBIAN_RUST.iter().copied())
 }
 
 fn zig(target: &Target) -> Result<Command> {
@@ -152,7 +160,7 @@ fn zig(target: &Target) -> Result<Command> {
 
 fn flags(target: &Target, way: Way) -> Result<String> {
     let build = &target.file.build;
-    let mut flags = vec![format!("-Ctarget-cpu={}", build.cpu)];
+    let mut flags = vec![format!("-Ctarget-cpu={}", build.cpu), NO_UNWIND.to_owned()];
     if target.is_static() {
         flags.push("-Ctarget-feature=+crt-static".to_owned());
         if way == Way::Zig && rust_std(&build.triple)? == RustStd::FromSource {
@@ -166,7 +174,7 @@ fn flags(target: &Target, way: Way) -> Result<String> {
 /// Where Rust's standard library for a triple comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RustStd {
-    /// The compiler at hand has it, or rustup got it.
+    /// The compiler at hand has it.
     AtHand,
     /// Debian's rustc has it from a package of the other architecture.
     Distribution,
@@ -201,9 +209,7 @@ pub(crate) fn prepare(way: Way, triple: &str) -> Result<()> {
     if way == Way::Cross {
         return Ok(());
     }
-    if rust_std(triple).ok() != Some(RustStd::AtHand) && !rustup_std(triple) {
-        eprintln!("build: rustup has no standard library for {triple}; the distribution's must do");
-    }
+    setup::install(&packages(triple))?;
     let tools = tools()?;
     if tools.join("bin/cargo-zigbuild").is_file() {
         return Ok(());
