@@ -192,7 +192,7 @@ impl Target {
         let vendor = build
             .features
             .iter()
-            .any(|f| !matches!(f.as_str(), "tract" | "s3" | "tls" | "http" | "zstd"));
+            .any(|f| !matches!(f.as_str(), "tract" | "threads" | "s3" | "tls" | "http" | "zstd"));
         ensure!(
             !(vendor && self.is_static()),
             "a static binary cannot open a vendor's library"

@@ -88,6 +88,9 @@ fn refuse_options(options: &LoadOptions) -> Result<(), BackendError> {
     match options {
         LoadOptions { device: Some(d), .. } if d != "CPU" => no(format!("device {d:?}: it runs on the CPU")),
         LoadOptions { library: Some(l), .. } => no(format!("library {}: it is built in", l.display())),
+        LoadOptions { threads: Some(n), .. } if *n > 1 && cfg!(not(feature = "threads")) => no(format!(
+            "{n} threads: this program was built without the feature `threads`"
+        )),
         _ => Ok(()),
     }
 }
@@ -112,8 +115,15 @@ fn refused(artifact: &Artifact, error: &tract_core::prelude::TractError) -> Back
 }
 
 /// Threads for the matrix kernels, one pool a session; none is tract's own default, one thread.
+#[cfg(feature = "threads")]
 fn executor(threads: Option<usize>) -> Option<Executor> {
     threads.filter(|n| *n > 1).map(Executor::multithread)
+}
+
+/// One thread is all that there is: more were refused by [`refuse_options`].
+#[cfg(not(feature = "threads"))]
+fn executor(_: Option<usize>) -> Option<Executor> {
+    None
 }
 
 struct TractSession {

@@ -60,6 +60,7 @@ impl Ready {
 }
 
 impl Target {
+    #[cfg(feature = "http")]
     /// Loads the last part of the bundle, to answer by itself; of a set, the whole model.
     pub(super) fn resident(&self) -> Result<Resident, Failure> {
         self.resident_behind(None)
