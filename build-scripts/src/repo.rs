@@ -94,25 +94,6 @@ pub(crate) struct Programs {
     pub(crate) given: bool,
 }
 
-/// `kerf-stage` for this machine, built as boards' programs are: profile dist, with what a board without accelerator has.
-///
-/// # Errors
-/// When cargo fails.
-pub(crate) fn build_flashed_stage() -> Result<PathBuf> {
-    let mut build = cargo();
-    build.args([
-        "build",
-        "--package",
-        "kerf-runtime",
-        "--bin",
-        "kerf-stage",
-        "--profile",
-        "dist",
-    ]);
-    run(build.args(["--no-default-features", "--features", "tract,s3,tls"]))?;
-    Ok(target_folder()?.join("dist/kerf-stage"))
-}
-
 /// Builds both programs.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ pub(crate) struct Bench {
     /// An image, .npy, .npz or .frame file
     #[arg(short, long, value_name = "FILE")]
     input: Option<std::path::PathBuf>,
-    /// Runs that are measured
+    /// Runs that are measured; with 0 there is the first answer alone
     #[arg(long, value_name = "N", default_value_t = 100)]
     runs: u32,
     /// Runs before them that are not
@@ -40,8 +40,10 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let start = Instant::now();
-        if self.runs == 0 || self.runs > MAX_BENCH_RUNS || self.warmup > MAX_BENCH_RUNS {
-            return Err(Failure::usage(format!("--runs takes 1 to {MAX_BENCH_RUNS}")));
+        if self.runs > MAX_BENCH_RUNS || self.warmup > MAX_BENCH_RUNS {
+            return Err(Failure::usage(format!(
+                "--runs and --warmup take 0 to {MAX_BENCH_RUNS}"
+            )));
         }
         let mut ready = self.target.load()?;
         let load = start.elapsed();
@@ -62,14 +64,13 @@ impl Bench {
         if self.kernels {
             kernels(&mut ready, &input)?;
         }
-        let mean = times.iter().sum::<Duration>().as_secs_f64() / times.len() as f64;
         let line = serde_json::json!({
             "backend": ready.step.backend(),
             "load_ms": ms(load),
             "first_answer_ms": ms(first),
-            "latency_ms_p50": ms(quantile(&times, 0.5)),
-            "latency_ms_p95": ms(quantile(&times, 0.95)),
-            "latency_ms_mean": (mean * 1e6).round() / 1e3,
+            "latency_ms_p50": quantile(&times, 0.5).map(ms),
+            "latency_ms_p95": quantile(&times, 0.95).map(ms),
+            "latency_ms_mean": mean(&times).map(ms),
             "runs": self.runs,
             "memory_bytes_peak": memory("VmHWM:"),
             // Its own, without the pages of the program's file, which the system may drop at any time.
@@ -84,11 +85,16 @@ fn ms(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// The value below which this share of the sorted times lies (nearest rank).
-fn quantile(sorted: &[Duration], share: f64) -> Duration {
+/// The value below which this share of the sorted times lies (nearest rank); none where there are no times.
+fn quantile(sorted: &[Duration], share: f64) -> Option<Duration> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 ≤ rank ≤ len")]
     let rank = (sorted.len() as f64 * share).ceil() as usize;
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
+fn mean(times: &[Duration]) -> Option<Duration> {
+    let count = u32::try_from(times.len()).ok().filter(|count| *count > 0)?;
+    Some(times.iter().sum::<Duration>() / count)
 }
 
 /// A line of proc(5)'s status, bytes; none where the system does not say.
