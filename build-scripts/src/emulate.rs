@@ -3,6 +3,7 @@
 //! Owns: what is run on which emulated machine. Compilers come from [`crate::toolchain`].
 //! Must not know: what the tests test.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -35,7 +36,11 @@ pub(crate) enum Machine {
 const AARCH64: &str = "aarch64-unknown-linux-gnu";
 /// Quick to compile: an emulated processor is slow whatever the compiler does.
 const PROFILE: &str = "emulated";
+const FEATURES: &str = "kerf-wire/std,kerf-runtime/s3,kerf-runtime/tls,kerf-runtime/http,kerf-runtime/onnxruntime,\
+                        kerf-runtime/openvino,kerf-runtime/tflite";
 const THUMB: &str = "thumbv7em-none-eabihf";
+/// A Raspberry Pi 4's, whatever else qemu could do: its SVE, which tract's kernels would take, is fifteen times slower.
+const QEMU_CPU: &str = "cortex-a72";
 /// Without -L: with it every threaded test binary spins for ever.
 const QEMU_AARCH64: &str = "qemu-aarch64-static";
 
@@ -69,9 +74,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     for machine in machines {
         prepare(*machine, arguments.offline)?;
+    }
+    these(machines, &[])
+}
+
+/// Builds and runs on these machines; the head's tests get these variables.
+///
+/// # Errors
+/// When a build or a test fails.
+pub(crate) fn these(machines: &[Machine], variables: &[(&str, OsString)]) -> Result<()> {
+    for machine in machines {
         match machine {
             Machine::Thumb => thumb()?,
-            Machine::Aarch64 => aarch64()?,
+            Machine::Aarch64 => aarch64(variables)?,
         }
     }
     Ok(())
@@ -83,9 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// When `offline` and something is missing, or an installation fails.
 pub(crate) fn prepare(machine: Machine, offline: bool) -> Result<()> {
     let mut missing = setup::missing(machine.packages().iter().copied());
-    if !toolchain::has_std(machine.triple()) && (offline || !toolchain::rustup_std(machine.triple())) {
-        missing.extend(setup::missing(toolchain::DEBIAN_RUST.iter().copied()));
-    }
+    missing.extend(toolchain::packages(machine.triple()));
     if offline && !missing.is_empty() {
         bail!("missing packages: {}", missing.join(" "));
     }
@@ -129,18 +142,16 @@ fn thumb() -> Result<()> {
 }
 
 /// wire's and runtime's whole suites on the emulated board, then a head there and a tail here.
-fn aarch64() -> Result<()> {
+fn aarch64(variables: &[(&str, OsString)]) -> Result<()> {
     let on_board = |sub_command| -> Result<Command> {
         let mut cargo = cargo(Machine::Aarch64, sub_command)?;
         cargo.args(["--locked", "--profile", PROFILE]);
         cargo.args(["--package", "kerf-wire", "--package", "kerf-runtime"]);
-        cargo.args([
-            "--features",
-            "kerf-wire/std,kerf-runtime/s3,kerf-runtime/tls,kerf-runtime/http",
-        ]);
+        cargo.args(["--features", FEATURES]);
         cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
         cargo.env("CC_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-gcc");
         cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", QEMU_AARCH64);
+        cargo.env("QEMU_CPU", QEMU_CPU);
         Ok(cargo)
     };
     let mut tests = on_board("test")?;
@@ -154,17 +165,29 @@ fn aarch64() -> Result<()> {
         .join(PROFILE)
         .join("kerf-stage");
     ensure!(stage.is_file(), "{} was not built", stage.display());
+    let mut variables = variables.to_vec();
+    variables.push(("KERF_EMULATOR", QEMU_AARCH64.into()));
+    variables.push(("KERF_EMULATED_STAGE_BIN", stage.into()));
+    answers(&variables).context("the head under qemu")
+}
+
+/// The tests of boards' programs, which are named by variables.
+///
+/// # Errors
+/// When a build or a test fails.
+fn answers(variables: &[(&str, OsString)]) -> Result<()> {
     // The workspace's own build graph, as `cargo xtask test` leaves it: nothing is compiled twice.
     repo::run(repo::cargo().args(["build", "--workspace", "--all-targets"]))?;
     let programs = repo::programs(repo::Profile::Dev)?;
-    let mut head = repo::cargo();
-    head.args(["test", "--workspace", "--test", "emulated"]);
-    head.env("KERF_BIN", programs.kerf)
-        .env("KERF_STAGE_BIN", programs.kerf_stage);
-    head.env("KERF_EMULATOR", QEMU_AARCH64)
-        .env("KERF_EMULATED_STAGE_BIN", stage);
+    let mut tests = repo::cargo();
+    tests.args(["test", "--workspace", "--test", "emulated"]);
+    tests
+        .env("KERF_BIN", programs.kerf)
+        .env("KERF_STAGE_BIN", programs.kerf_stage)
+        .env("QEMU_CPU", QEMU_CPU)
+        .envs(variables.iter().map(|(name, value)| (name, value)));
     if let Some(python) = setup::python() {
-        head.env("KERF_TEST_PYTHON", python);
+        tests.env("KERF_TEST_PYTHON", python);
     }
-    test::run_cargo_tests(&mut head).context("the head under qemu")
+    test::run_cargo_tests(&mut tests)
 }

@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let wanted = entries("tests/apt.txt")?;
     let packages = missing(wanted.iter().map(String::as_str));
     let venv = venv_is_missing()?;
-    let wheels = vendor::missing()?;
+    let wheels = vendor::missing(std::env::consts::ARCH)?;
     if arguments.dry_run {
         ensure!(packages.is_empty(), "missing packages: {}", packages.join(" "));
         ensure!(!venv, ".venv is missing or older than tests/requirements.txt");
@@ -44,6 +44,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     vendor::fetch(&wheels)?;
     emulate::prepare(Machine::Thumb, false)
+}
+
+/// Gets vendors' libraries for another processor, and says so first.
+///
+/// # Errors
+/// When a download fails.
+pub(crate) fn vendors_for(arch: &str) -> Result<()> {
+    vendor::fetch(&vendor::missing(arch)?)
 }
 
 /// The judges' Python: the one named by `KERF_TEST_PYTHON`, or that of `.venv`.

@@ -61,6 +61,26 @@ pub fn openvino_2022() -> Option<PathBuf> {
     or_said("openvino 2022.2", found)
 }
 
+/// ONNX Runtime for 64-bit Arm, which `cargo xtask check --all` gets.
+pub fn onnxruntime_arm() -> Option<PathBuf> {
+    let found = vendor("aarch64/onnxruntime", "onnxruntime/capi", "libonnxruntime.so.");
+    or_said("onnxruntime for aarch64", found)
+}
+
+/// OpenVINO's C library for 64-bit Arm, which `cargo xtask check --all` gets.
+pub fn openvino_arm() -> Option<PathBuf> {
+    let found = vendor("aarch64/openvino", "openvino/libs", "libopenvino_c.so.");
+    or_said("openvino for aarch64", found)
+}
+
+/// TensorFlow Lite's C library for 64-bit Arm.
+pub fn tflite_arm() -> Option<PathBuf> {
+    or_said(
+        "tflite for aarch64",
+        vendor("tflite", "linux_arm64", "libtensorflowlite_c.so"),
+    )
+}
+
 /// TensorFlow Lite's C library.
 pub fn tflite() -> Option<PathBuf> {
     let arch = if cfg!(target_arch = "aarch64") {

@@ -45,21 +45,17 @@ impl Wheel {
     fn stamp(&self) -> PathBuf {
         self.place().join("package.txt")
     }
-
-    fn is_for_this_machine(&self) -> bool {
-        self.platform.ends_with(std::env::consts::ARCH)
-    }
 }
 
-/// The wheels that are wanted on this machine and not there.
-pub(super) fn missing() -> Result<Vec<Wheel>> {
+/// The wheels for a processor, e.g. `x86_64`, that are wanted and not there.
+pub(super) fn missing(arch: &str) -> Result<Vec<Wheel>> {
     let wheels = entries(LIST)?
         .iter()
         .map(|line| Wheel::parse(line))
         .collect::<Result<Vec<_>>>()?;
     let is_missing = |wheel: &Wheel| {
         let there = fs::read_to_string(wheel.stamp()).is_ok_and(|package| package == wheel.package);
-        wheel.is_for_this_machine() && !there
+        wheel.platform.ends_with(arch) && !there
     };
     Ok(wheels.into_iter().filter(is_missing).collect())
 }
