@@ -225,7 +225,7 @@ impl Coder {
             } else {
                 elements
             };
-            self.codes.resize(count.saturating_mul(code_bytes(quantiser)), 0);
+            resize_exact(&mut self.codes, count.saturating_mul(code_bytes(quantiser)));
             pack::unpack(
                 packer,
                 code_bytes(quantiser),
@@ -241,6 +241,12 @@ impl Coder {
             _ => affine::decode(quantiser, header, head, codes, out),
         }
     }
+}
+
+/// Working memory of exactly this length: room for more would break the promise about small tensors.
+pub(crate) fn resize_exact(memory: &mut Vec<u8>, length: usize) {
+    memory.reserve_exact(length.saturating_sub(memory.len()));
+    memory.resize(length, 0);
 }
 
 /// What travels in the header for the decoder.

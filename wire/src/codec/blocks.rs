@@ -5,14 +5,17 @@
 use alloc::vec::Vec;
 
 use super::laplace::Class;
-use super::table::{Geometry, Layout, Table};
+use super::table::{Geometry, Layout, MAX_BLOCK, Table};
 use super::transform::{Block, LANES};
+
+/// A step a frequency of a block: on the stack, so that a small tensor takes no more memory than its size allows.
+pub(super) type Steps = heapless::Vec<f32, { MAX_BLOCK * MAX_BLOCK }>;
 
 /// One tensor's way through the codec: images, then groups of eight channels, then blocks, then frequencies, then lanes.
 pub(super) struct Plan<'a> {
     pub(super) table: &'a Table,
     pub(super) geometry: Geometry,
-    pub(super) steps: Vec<f32>,
+    pub(super) steps: Steps,
     pub(super) coarseness: i8,
 }
 
@@ -49,6 +52,8 @@ impl Plan<'_> {
         } = self.geometry;
         let of_image = channels.div_ceil(LANES);
         let image_elements = channels.saturating_mul(rows).saturating_mul(columns);
+        // An empty tensor has images of no block.
+        let images = images.min(images.saturating_mul(self.blocks_of_plane()));
         (0..images.saturating_mul(of_image)).map(move |i| {
             let channel = i % of_image * LANES;
             let first = i / of_image * image_elements + channel * channel_stride;
@@ -63,18 +68,17 @@ impl Plan<'_> {
             *to = *from;
         }
         let of_channels = self.table.channel_class.get(channel..).unwrap_or_default();
-        let classes = self.table.frequency_class.iter().flat_map(|frequency| {
+        let mut classes = Vec::with_capacity(self.steps.len().saturating_mul(lanes));
+        for frequency in &self.table.frequency_class {
             let offset = i32::from(*frequency) - i32::from(self.coarseness);
-            of_channels
-                .iter()
-                .take(lanes)
-                .map(move |channel| Class::of(i32::from(*channel) + offset))
-        });
+            let of_lanes = of_channels.iter().take(lanes);
+            classes.extend(of_lanes.map(|channel| Class::of(i32::from(*channel) + offset)));
+        }
         Group {
             first,
             lanes,
             means,
-            classes: classes.collect(),
+            classes,
         }
     }
 

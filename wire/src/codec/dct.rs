@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use super::bits::{BitReader, BitWriter};
-use super::blocks::Plan;
+use super::blocks::{Plan, Steps};
 use super::laplace::{Class, ESCAPE, SCALE};
 use super::rans::{Decoder, Encoder};
 use super::table::{Geometry, MAX_BLOCK, MAX_LEVEL, Table};
@@ -86,7 +86,7 @@ pub fn add_magnitudes(table: &Table, tensor: &TensorRef<'_>, sums: &mut [f64]) -
     let plan = Plan {
         table,
         geometry,
-        steps: table.steps.clone(),
+        steps: Steps::from_slice(&table.steps).map_err(|_| WireError::BadCodec("a table of too many steps"))?,
         coarseness: 0,
     };
     let area = plan.steps.len();
@@ -98,16 +98,17 @@ pub fn add_magnitudes(table: &Table, tensor: &TensorRef<'_>, sums: &mut [f64]) -
 }
 
 /// The table's steps times 2^(coarseness/4); none where one leaves the normal floats.
-fn effective_steps(table: &Table, coarseness: i8) -> Option<Vec<f32>> {
+fn effective_steps(table: &Table, coarseness: i8) -> Option<Steps> {
     const QUARTERS: [f32; 4] = [1.0, 1.189_207_1, core::f32::consts::SQRT_2, 1.681_792_8];
     let octave = i32::from(coarseness.div_euclid(4));
     let quarter = QUARTERS.get(usize::try_from(coarseness.rem_euclid(4)).ok()?)?;
     let factor = f32::from_bits(u32::try_from(127 + octave).ok()? << 23) * quarter;
-    table
-        .steps
-        .iter()
-        .map(|step| Some(step * factor).filter(|step| step.is_normal() && step.recip().is_normal()))
-        .collect()
+    let mut steps = Steps::new();
+    for step in &table.steps {
+        let step = Some(step * factor).filter(|step| step.is_normal() && step.recip().is_normal())?;
+        steps.push(step).ok()?;
+    }
+    Some(steps)
 }
 
 impl Plan<'_> {
@@ -116,7 +117,7 @@ impl Plan<'_> {
         let (rows, columns) = self.sides();
         levels.clear();
         levels.reserve(elements.len());
-        let per_step: Vec<f32> = self.steps.iter().map(|step| step.recip()).collect();
+        let per_step: Steps = self.steps.iter().map(|step| step.recip()).collect();
         let mut bits = BitWriter::new(plain);
         let mut block: Block = [[0.0; LANES]; MAX_BLOCK * MAX_BLOCK];
         for group in self.groups() {

@@ -96,7 +96,7 @@ fn through(
     if width <= 1 {
         return fill(codes);
     }
-    shuffled.resize(codes.len(), 0);
+    super::resize_exact(shuffled, codes.len());
     fill(shuffled)?;
     let elements = codes.len() / width;
     for (byte, plane) in shuffled.chunks_exact(elements.max(1)).enumerate() {
@@ -192,8 +192,10 @@ fn zstd(planes: &[u8], out: &mut Vec<u8>) -> Result<(), WireError> {
 
 #[cfg(feature = "zstd")]
 fn un_zstd(payload: &[u8], planes: &mut [u8]) -> Result<(), WireError> {
-    match ::zstd::bulk::decompress_to_buffer(payload, planes) {
-        Ok(got) if got == planes.len() => Ok(()),
+    let length = planes.len();
+    // Not the crate's `bulk`: that makes an error of its own on the heap.
+    match ::zstd::zstd_safe::decompress(planes, payload) {
+        Ok(got) if got == length => Ok(()),
         _ => Err(WireError::BadCodec("no Zstandard frame of this tensor's length")),
     }
 }
