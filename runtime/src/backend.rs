@@ -42,6 +42,10 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// When the library or the device is missing; the text names it and how to get it.
     fn check(&self, options: &LoadOptions) -> Result<DeviceInfo, BackendError>;
+    /// Whether it can run a graph node by node as it is written, see [`LoadOptions::literal`].
+    fn runs_literally(&self) -> bool {
+        false
+    }
     /// Loads one part.
     ///
     /// # Errors
@@ -185,6 +189,9 @@ pub struct LoadOptions {
     pub cache_dir: Option<PathBuf>,
     /// The vendor's library where it is not on the loader's path.
     pub library: Option<PathBuf>,
+    /// Nodes are run one by one as they are written, none fused or rewritten: slow, for whoever compares a cut with the
+    /// whole. [`crate::step::Step`] refuses it for a backend that does not say [`Backend::runs_literally`].
+    pub literal: bool,
 }
 
 impl LoadOptions {

@@ -152,6 +152,7 @@ impl BackendConfig {
             precision: self.precision.clone(),
             cache_dir: self.cache_dir.clone(),
             library: self.library.clone(),
+            literal: false,
         }
     }
 }

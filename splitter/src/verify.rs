@@ -4,35 +4,32 @@
 //! Must not know: how a bundle was made. Start at [`verify`].
 //!
 //! Two engines may both be right and differ in the last digits, and one engine may be wrong in both whole and parts: so
-//! each engine's parts are compared with its own whole, and with the whole of every other engine.
+//! each engine's parts are compared with its own whole, and with the whole of every other engine. What a quantised model
+//! may differ by is [`Quantised`]'s to say.
 
+mod answers;
 mod compare;
 mod inputs;
+mod noise;
 
-use kerf_runtime::backend::{Artifact, LoadOptions, Verified, named};
+use kerf_runtime::backend::{Artifact, Verified};
 use kerf_runtime::bundle::{Bundle, digest};
 use kerf_runtime::exit::Failure;
 use kerf_runtime::source::Input;
-use kerf_runtime::step::{Choice, Step};
-use kerf_runtime::tensor::Tensor;
-use kerf_wire::manifest::{Format, Manifest, Proof};
+use kerf_wire::manifest::{Manifest, Proof};
 
+use answers::{Answers, Way};
 pub use compare::Difference;
 pub use inputs::{InputError, random};
+use noise::{Allowed, nudged};
+pub use noise::{Noise, Quantised};
 
 /// Largest max|a−b| / max|b| on one engine.
 pub const TOLERANCE_SAME: f64 = 1e-4;
 /// Largest max|a−b| / max|b| across two engines.
 pub const TOLERANCE_ACROSS: f64 = 1e-3;
-
-/// What one engine gave for every input.
-struct Answers {
-    backend: &'static str,
-    /// Name and version.
-    label: String,
-    /// For each input, each output of the model.
-    outputs: Vec<Vec<(String, Tensor)>>,
-}
+/// It computes quantised operators one by one, in floats: a cut changes nothing there, and nothing more is allowed.
+const UNFUSED: &str = "tract";
 
 /// One comparison.
 #[derive(Debug, Clone)]
@@ -45,14 +42,17 @@ pub struct Comparison {
     pub of_wholes: bool,
     /// The largest differences.
     pub difference: Difference,
-    /// What is allowed.
+    /// What is allowed, as max|a−b| / max|b|.
     pub tolerance: f64,
+    /// Or, of a quantised model, for each output as max|a−b|.
+    pub allowed: Allowed,
 }
 
 impl Comparison {
-    /// True when it is within the tolerance and every argmax agrees.
+    /// True when every output is within what is allowed and every argmax agrees that could be told apart.
     pub fn holds(&self) -> bool {
-        self.difference.relative <= self.tolerance && self.difference.argmax_agree == self.difference.argmax_of
+        let d = &self.difference;
+        d.beyond <= self.tolerance && d.argmax_agree + d.argmax_close == d.argmax_of
     }
 }
 
@@ -61,11 +61,20 @@ impl Comparison {
 pub struct Report {
     /// Every comparison made.
     pub comparisons: Vec<Comparison>,
+    /// How sharp a quantised model's answers are, by engine and output.
+    pub noise: Vec<Noise>,
     /// Engines that do not take the model, with the reason.
     pub skipped: Vec<String>,
 }
 
-/// Compares a bundle's parts with the whole model on these backends; `tolerance` replaces both default ones.
+/// The whole on one engine, and how far its answers move by rounding alone.
+struct Whole {
+    answers: Answers,
+    allowed: Allowed,
+}
+
+/// Compares a bundle's parts with the whole model on these backends; `tolerance` replaces all default ones. `quantised`
+/// says what is known of a quantised model.
 ///
 /// # Errors
 /// When no backend takes the whole model, or one takes the whole and not a part.
@@ -75,44 +84,79 @@ pub fn verify(
     backends: &[String],
     inputs: &[Input],
     tolerance: Option<f64>,
+    quantised: Option<&Quantised>,
 ) -> Result<Report, Failure> {
+    let quantised = quantised.filter(|_| tolerance.is_none());
     let mut report = Report::default();
-    let mut wholes: Vec<Answers> = Vec::new();
-    let mut first = None;
-    for backend in backends {
-        match whole(model, backend, inputs) {
-            Ok(answers) => wholes.push(answers),
-            Err(failure) => {
-                report.skipped.push(format!("{backend}: {failure}"));
-                first.get_or_insert(failure);
+    let wholes = wholes(model, backends, inputs, quantised, &mut report)?;
+    let judge = |whole: &Whole, other: &Answers, allowed: Allowed, of_wholes: bool| {
+        let same = whole.answers.way.backend == other.way.backend;
+        let default = if same { TOLERANCE_SAME } else { TOLERANCE_ACROSS };
+        compare(&whole.answers, other, of_wholes, tolerance.unwrap_or(default), allowed)
+    };
+    for (index, a) in wholes.iter().enumerate() {
+        let later = wholes.iter().skip(index + 1);
+        // As it is written is for comparison with the same engine.
+        for b in later.filter(|b| !a.answers.way.literal || a.answers.way.backend == b.answers.way.backend) {
+            if !b.answers.way.literal {
+                let allowed = a.allowed.sharper(&b.allowed);
+                report.comparisons.push(judge(a, &b.answers, allowed, true));
             }
         }
     }
-    if let (true, Some(failure)) = (wholes.is_empty(), first) {
-        return Err(failure.context("running the whole model"));
-    }
-    for (index, a) in wholes.iter().enumerate() {
-        let across = tolerance.unwrap_or(TOLERANCE_ACROSS);
-        for b in wholes.iter().skip(index + 1) {
-            report.comparisons.push(compare(a, b, true, across));
-        }
-    }
-    let mut ran: Vec<Answers> = Vec::new();
+    let mut ran: Vec<(Answers, &Allowed)> = Vec::new();
     for whole in &wholes {
-        for format in forms(bundle, whole.backend) {
-            ran.push(parts(bundle, whole.backend, format, inputs)?);
+        for format in whole.answers.way.forms(bundle) {
+            ran.push((whole.answers.way.parts(bundle, format, inputs)?, &whole.allowed));
         }
     }
-    for parts in &ran {
-        for whole in &wholes {
-            let same = whole.backend == parts.backend;
-            let default = if same { TOLERANCE_SAME } else { TOLERANCE_ACROSS };
-            report
-                .comparisons
-                .push(compare(whole, parts, false, tolerance.unwrap_or(default)));
+    for (parts, allowed) in &ran {
+        for whole in wholes.iter().filter(|w| w.answers.way.literal == parts.way.literal) {
+            let same = whole.answers.way == parts.way;
+            let allowed = match same && (parts.way.literal || parts.way.backend == UNFUSED) {
+                true => Allowed::default(),
+                false => whole.allowed.sharper(allowed),
+            };
+            report.comparisons.push(judge(whole, parts, allowed, false));
         }
     }
     Ok(report)
+}
+
+/// Runs the whole model on every backend that takes it.
+fn wholes(
+    model: &Verified<Artifact>,
+    backends: &[String],
+    inputs: &[Input],
+    quantised: Option<&Quantised>,
+    report: &mut Report,
+) -> Result<Vec<Whole>, Failure> {
+    let nudged = quantised.map(|_| nudged(inputs)).unwrap_or_default();
+    let lists: Vec<&[Input]> = std::iter::once(inputs)
+        .chain(nudged.iter().map(Vec::as_slice))
+        .collect();
+    let mut wholes = Vec::new();
+    let mut first = None;
+    for backend in backends {
+        for way in Way::all(backend, quantised.is_some())? {
+            let mut all = match way.whole(model, &lists) {
+                Ok(all) => all.into_iter(),
+                Err(failure) => {
+                    report.skipped.push(format!("{backend}: {failure}"));
+                    first.get_or_insert(failure);
+                    break;
+                }
+            };
+            let Some(answers) = all.next() else { continue };
+            let (noise, allowed) = noise::of(quantised, &answers, all.as_slice());
+            report.noise.extend(noise);
+            wholes.push(Whole { answers, allowed });
+        }
+    }
+    match (wholes.is_empty(), first) {
+        (true, Some(failure)) => Err(failure.context("running the whole model")),
+        _ => Ok(wholes),
+    }
 }
 
 impl Report {
@@ -139,91 +183,12 @@ impl Report {
     }
 }
 
-fn label(backend: &str) -> Result<(&'static str, String), Failure> {
-    let backend = named(backend)?;
-    let about = backend.check(&LoadOptions::default())?;
-    let has_name = about.version.starts_with(backend.name());
-    let label = if has_name {
-        about.version
-    } else {
-        format!("{} {}", backend.name(), about.version)
-    };
-    Ok((backend.name(), label))
-}
-
-fn whole(model: &Verified<Artifact>, backend: &str, inputs: &[Input]) -> Result<Answers, Failure> {
-    let (name, label) = label(backend)?;
-    let mut step = Step::of_model(model, &[name.to_owned()], &LoadOptions::default())?;
-    let mut outputs = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        outputs.push(run(&mut step, input)?);
-    }
-    Ok(Answers {
-        backend: name,
-        label,
-        outputs,
-    })
-}
-
-/// The formats that this backend would load parts from: each is proven, for another stage may load another.
-fn forms(bundle: &Bundle, backend: &str) -> Vec<Format> {
-    let artifacts = || bundle.manifest().parts.iter().flat_map(|part| &part.artifacts);
-    let formats = named(backend).map_or(&[][..], |b| b.formats());
-    let mut forms: Vec<Format> = formats.to_vec();
-    forms.retain(|format| artifacts().any(|a| a.format == *format));
-    if forms.is_empty() {
-        // A bundle whose parts pass everything on.
-        forms.push(Format::Onnx);
-    }
-    forms
-}
-
-/// Runs the parts, each from its artifact of this format; a part that has none in it, from its best.
-fn parts(bundle: &Bundle, backend: &str, format: Format, inputs: &[Input]) -> Result<Answers, Failure> {
-    let (name, mut label) = label(backend)?;
-    if format != Format::Onnx {
-        label = format!("{label} from {format}");
-    }
-    let mut here: Vec<Vec<(String, Tensor)>> = inputs.iter().map(|i| i.tensors.clone()).collect();
-    for index in 0..bundle.manifest().parts.len() {
-        let doing = || format!("running part {index} on {name}");
-        let has = |part: &kerf_wire::manifest::Part| part.artifacts.iter().any(|a| a.format == format);
-        let how = Choice {
-            format: bundle.part(index).is_ok_and(has).then_some(format),
-            unproven: true,
-        };
-        let step = Step::load_as(bundle, index, &[name.to_owned()], &LoadOptions::default(), how);
-        let mut step = step.map_err(|e| Failure::from(e).context(doing()))?;
-        for tensors in &mut here {
-            let input = Input {
-                label: String::new(),
-                tensors: std::mem::take(tensors),
-            };
-            *tensors = run(&mut step, &input).map_err(|e| e.context(doing()))?;
-        }
-    }
-    Ok(Answers {
-        backend: name,
-        label,
-        outputs: here,
-    })
-}
-
-fn run(step: &mut Step, input: &Input) -> Result<Vec<(String, Tensor)>, Failure> {
-    let leaving = step.run(input)?;
-    let own = |(name, tensor): (&str, kerf_wire::TensorRef<'_>)| {
-        let tensor = Tensor::copy_of(tensor).map_err(|e| Failure::new(crate::exit::Exit::RunFailed, e))?;
-        Ok((name.to_owned(), tensor))
-    };
-    leaving.values.into_iter().map(own).collect()
-}
-
-fn compare(whole: &Answers, other: &Answers, of_wholes: bool, tolerance: f64) -> Comparison {
+fn compare(whole: &Answers, other: &Answers, of_wholes: bool, tolerance: f64, allowed: Allowed) -> Comparison {
     let mut difference = Difference::default();
     for (want, got) in whole.outputs.iter().zip(&other.outputs) {
         for (name, want) in want {
             let got = got.iter().find(|(n, _)| n == name).map(|(_, t)| t);
-            difference.add(name, got, want);
+            difference.add(name, got, want, allowed.of(name));
         }
     }
     Comparison {
@@ -232,5 +197,6 @@ fn compare(whole: &Answers, other: &Answers, of_wholes: bool, tolerance: f64) ->
         of_wholes,
         difference,
         tolerance,
+        allowed,
     }
 }

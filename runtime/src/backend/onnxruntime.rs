@@ -44,6 +44,10 @@ impl Backend for OnnxRuntime {
         Ok(info)
     }
 
+    fn runs_literally(&self) -> bool {
+        true
+    }
+
     fn load(&self, artifact: &Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
         let device = device::Device::parse(options)?;
         artifact.own_precision(NAME, options)?;

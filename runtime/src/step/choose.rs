@@ -1,7 +1,7 @@
 //! The ordered list of backends, one after the other.
 
 use super::{DEFAULT_BACKEND, LoadError};
-use crate::backend::{self, Backend, LoadOptions, Session};
+use crate::backend::{self, Backend, BackendError, LoadOptions, Session};
 
 /// A session, and how it came about.
 pub(super) struct Chosen {
@@ -25,6 +25,7 @@ pub(super) fn choose(
         let options = if place == 0 { options } else { &options.for_fallback() };
         let loaded = backend::named(name)
             .map_err(LoadError::from)
+            .and_then(|backend| takes(backend, options).map(|()| backend))
             .and_then(|backend| load(backend, options).map(|session| (backend.name(), session)));
         match loaded {
             Ok((backend, session)) => {
@@ -49,4 +50,15 @@ pub(super) fn choose(
         }
     }
     Err(first.unwrap_or(LoadError::NoBackend))
+}
+
+fn takes(backend: &'static dyn Backend, options: &LoadOptions) -> Result<(), LoadError> {
+    if options.literal && !backend.runs_literally() {
+        let option = "way to run a graph as it is written".to_owned();
+        return Err(LoadError::Backend(BackendError::Option {
+            backend: backend.name(),
+            option,
+        }));
+    }
+    Ok(())
 }

@@ -51,7 +51,7 @@ fn compare(part: &PartSamples<'_>, file: &Path) -> Result<Comparison, Failure> {
         for (name, wanted) in wanted.iter().filter(|(name, _)| part.outputs.contains(name)) {
             let found = got.values.iter().find(|(n, _)| n == name);
             let found = found.and_then(|(_, tensor)| Tensor::copy_of(*tensor).ok());
-            difference.add(name, found.as_ref(), wanted);
+            difference.add(name, found.as_ref(), wanted, 0.0);
         }
     }
     Ok(Comparison {

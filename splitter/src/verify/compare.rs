@@ -10,10 +10,14 @@ pub struct Difference {
     pub max: f64,
     /// Largest max|a−b| / max|b| of one output; |a−b| itself where the output is all zeros.
     pub relative: f64,
-    /// The output with the largest relative difference.
+    /// The largest relative difference of an output that is further off than its rounding allows.
+    pub beyond: f64,
+    /// The output with the largest difference that counts.
     pub output: String,
     /// Rows whose argmax over the last axis agrees.
     pub argmax_agree: u64,
+    /// Rows whose argmax differs, between two classes that the allowed rounding does not tell apart.
+    pub argmax_close: u64,
     /// Rows that have one: those of floating-point outputs with more than one element on the last axis.
     pub argmax_of: u64,
 }
@@ -31,42 +35,68 @@ impl Difference {
         }
     }
 
-    /// Adds one output for one input; a missing tensor, another shape or type, or a NaN on one side only is as far apart
+    /// Adds one output for one input, which may differ by `allowed`, as max|a−b|; a missing tensor, another shape or type, or a NaN on one side only is as far apart
     /// as can be.
-    pub(crate) fn add(&mut self, name: &str, got: Option<&Tensor>, want: &Tensor) {
+    pub(crate) fn add(&mut self, name: &str, got: Option<&Tensor>, want: &Tensor, allowed: f64) {
         let fits = got.filter(|g| g.dtype() == want.dtype() && g.shape() == want.shape());
         let Some(got) = fits else {
-            return self.note(name, WORST, WORST);
+            return self.note(name, WORST, WORST, allowed);
         };
         if got.bytes() != want.bytes() {
-            let (a, b) = (numbers(got), numbers(want));
-            let (max, relative) = apart(&a, &b);
-            self.note(name, max, relative);
+            let (max, relative) = apart(&numbers(got), &numbers(want));
+            self.note(name, max, relative, allowed);
         } else if self.output.is_empty() {
             name.clone_into(&mut self.output);
         }
-        self.add_argmax(got, want);
+        self.add_argmax(got, want, allowed);
     }
 
-    fn note(&mut self, name: &str, max: f64, relative: f64) {
+    fn note(&mut self, name: &str, max: f64, relative: f64, allowed: f64) {
         self.max = self.max.max(max);
-        if relative > self.relative || self.output.is_empty() {
-            self.relative = self.relative.max(relative);
+        let counts = max > allowed;
+        let worst = if counts {
+            relative > self.beyond
+        } else {
+            self.beyond == 0.0 && relative > self.relative
+        };
+        if worst || self.output.is_empty() {
             name.clone_into(&mut self.output);
+        }
+        self.relative = self.relative.max(relative);
+        if counts {
+            self.beyond = self.beyond.max(relative);
         }
     }
 
-    fn add_argmax(&mut self, got: &Tensor, want: &Tensor) {
+    fn add_argmax(&mut self, got: &Tensor, want: &Tensor, allowed: f64) {
         let classes = want.shape().last().and_then(|n| usize::try_from(*n).ok()).unwrap_or(0);
         if !want.dtype().is_float() || classes < 2 {
             return;
         }
         let (a, b) = (numbers(got), numbers(want));
         for (a, b) in a.chunks_exact(classes).zip(b.chunks_exact(classes)) {
+            let (here, there) = (argmax(a), argmax(b));
+            let margin = b
+                .get(there)
+                .zip(b.get(here))
+                .map_or(WORST, |(best, other)| best - other);
             self.argmax_of += 1;
-            self.argmax_agree += u64::from(argmax(a) == argmax(b));
+            if here == there {
+                self.argmax_agree += 1;
+            } else if allowed > 0.0 && margin <= 2.0 * allowed {
+                // Each of the two may have moved by what is allowed.
+                self.argmax_close += 1;
+            }
         }
     }
+}
+
+/// Largest |a−b|; as far as can be where they are not comparable.
+pub(super) fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
+    if a.dtype() != b.dtype() || a.shape() != b.shape() {
+        return WORST;
+    }
+    apart(&numbers(a), &numbers(b)).0
 }
 
 fn apart(a: &[f64], b: &[f64]) -> (f64, f64) {
@@ -161,7 +191,7 @@ mod tests {
     fn differ(a: &[f32], b: &[f32]) -> Difference {
         let tensor = |x: &[f32]| Tensor::from_f32(&[1, u32::try_from(x.len()).unwrap()], x).unwrap();
         let mut difference = Difference::default();
-        difference.add("y", Some(&tensor(a)), &tensor(b));
+        difference.add("y", Some(&tensor(a)), &tensor(b), 0.0);
         difference
     }
 
@@ -188,10 +218,10 @@ mod tests {
     fn a_missing_tensor_and_another_shape_never_pass() {
         let mut d = Difference::default();
         let y = Tensor::from_f32(&[2], &[1.0, 2.0]).unwrap();
-        d.add("y", None, &y);
+        d.add("y", None, &y, 0.0);
         assert_eq!(d.relative, WORST);
         let mut d = Difference::default();
-        d.add("y", Some(&Tensor::from_f32(&[1, 2], &[1.0, 2.0]).unwrap()), &y);
+        d.add("y", Some(&Tensor::from_f32(&[1, 2], &[1.0, 2.0]).unwrap()), &y, 0.0);
         assert_eq!(d.relative, WORST);
     }
 

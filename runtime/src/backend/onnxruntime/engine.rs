@@ -35,9 +35,12 @@ pub(super) fn prepare(
 fn build(environment: &ort::environment::Environment, options: &LoadOptions) -> Result<SessionBuilder, String> {
     let text = |error: ort::Error<SessionBuilder>| error.to_string();
     let mut builder = ort::session::Session::builder(environment).map_err(|error| error.to_string())?;
-    builder = builder
-        .with_optimization_level(GraphOptimizationLevel::All)
-        .map_err(text)?;
+    let level = if options.literal {
+        GraphOptimizationLevel::Disable
+    } else {
+        GraphOptimizationLevel::All
+    };
+    builder = builder.with_optimization_level(level).map_err(text)?;
     if let Some(threads) = options.threads {
         builder = builder.with_intra_threads(threads).map_err(text)?;
         // Threads that spin while they wait take the processor from everything else on a board.
