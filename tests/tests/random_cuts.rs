@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use kerf_splitter::cut::{Cut, Cutter, Partition};
 use kerf_splitter::emit::{self, BundleOptions};
+use kerf_splitter::exits;
 use kerf_splitter::graph::shapes::Symbols;
 use kerf_splitter::graph::{Graph, NodeId, ValueId};
 use kerf_splitter::onnx::Model;
@@ -74,13 +75,40 @@ fn write_all(model: &Model, graph: &Graph, chains: Vec<Vec<Cut>>, dir: &Path) ->
     chains.into_iter().enumerate().map(write).collect()
 }
 
+/// The bundle parted at a graph's early exits, as `kerf split --exit` does it; none where the graph has none. Each exit's
+/// output must come out of the part that the bundle names, so that a stage there can answer.
+fn with_exits(model: &Model, graph: &Graph, names: &[String], dir: &Path) -> Option<PathBuf> {
+    let branches = exits::branches(graph, &[]).ok()?;
+    let outputs = branches.iter().map(|branch| branch.output);
+    // What is longer than the rest behind it is the trunk, and the rest an exit.
+    let outputs: Vec<ValueId> = outputs.filter(|o| names.contains(&graph.value(*o).name)).collect();
+    if outputs.is_empty() {
+        return None;
+    }
+    // Two exits may begin where no cut parts them.
+    let cuts = Cutter::new(graph).exits(&outputs).ok()?;
+    let name = |output: &ValueId| (graph.value(*output).name.clone(), None);
+    let options = BundleOptions {
+        exits: outputs.iter().map(name).collect(),
+        ..BundleOptions::default()
+    };
+    let bundle = dir.join("exits");
+    let manifest = emit::bundle(model, graph, cuts, &options, &bundle).expect("exits are written");
+    assert_eq!(manifest.exits.len(), outputs.len());
+    for exit in &manifest.exits {
+        let part = &manifest.parts[usize::from(exit.part)];
+        assert!(part.outputs.contains(&exit.output), "{exit:?} of {:?}", part.outputs);
+    }
+    Some(bundle)
+}
+
 #[test]
 fn random_graphs_and_random_cuts() {
     let only = std::env::var("KERF_SEED").ok().and_then(|s| s.parse::<u64>().ok());
     let seeds = only.map_or(0..60, |seed| seed..seed + 1);
     let dir = tempfile::tempdir().unwrap();
     let mut jobs = Vec::new();
-    let mut bundles = 0;
+    let (mut bundles, mut with_exit) = (0, 0);
     for seed in seeds {
         let made = zoo::random(seed);
         let folder = dir.path().join(format!("seed-{seed}"));
@@ -92,7 +120,8 @@ fn random_graphs_and_random_cuts() {
         let graph = Graph::build(&model, &Symbols::new()).expect("a valid model is a graph");
         let mut random = fastrand::Rng::with_seed(seed);
         let chains = random_chains(&graph, &mut random, 5);
-        let written = write_all(&model, &graph, chains, &folder);
+        let mut written = write_all(&model, &graph, chains, &folder);
+        written.extend(with_exits(&model, &graph, &made.exits, &folder).inspect(|_| with_exit += 1));
         bundles += written.len();
         jobs.push(Job {
             model: whole,
@@ -103,6 +132,10 @@ fn random_graphs_and_random_cuts() {
     assert!(
         only.is_some() || bundles > 150,
         "only {bundles} bundles of random graphs"
+    );
+    assert!(
+        only.is_some() || with_exit > 20,
+        "only {with_exit} bundles with early exits"
     );
     judge(&jobs, 1e-6);
 }

@@ -15,6 +15,7 @@ pub struct Random {
     values: Vec<String>,
     /// Values that do not.
     constants: Vec<String>,
+    exits: Vec<String>,
     old: bool,
     next: usize,
 }
@@ -23,6 +24,8 @@ pub struct Random {
 pub struct RandomModel {
     /// With its nodes in topological order.
     pub model: ModelProto,
+    /// Outputs that a branch of its own gives, from a value in the middle: early exits.
+    pub exits: Vec<String>,
     /// The same with its nodes in another order.
     pub shuffled: ModelProto,
 }
@@ -39,10 +42,12 @@ pub fn random(seed: u64) -> RandomModel {
         },
         values: Vec::new(),
         constants: Vec::new(),
+        exits: Vec::new(),
         old,
         next: 0,
     };
     make.build();
+    let exits = std::mem::take(&mut make.exits);
     let mut model = if old {
         model(make.graph, 3, 8)
     } else {
@@ -59,7 +64,7 @@ pub fn random(seed: u64) -> RandomModel {
     if let Some(graph) = &mut shuffled.graph {
         make.random.shuffle(&mut graph.node);
     }
-    RandomModel { model, shuffled }
+    RandomModel { model, exits, shuffled }
 }
 
 /// The function `kerf.test.Twice(x) = x + x`.
@@ -90,6 +95,15 @@ impl Random {
         for _ in 0..self.random.usize(4..24) {
             self.step();
         }
+        for _ in 0..self.random.usize(0..3) {
+            self.exit();
+            // The trunk goes on behind it.
+            for _ in 0..self.random.usize(2..6) {
+                self.step();
+            }
+            self.unary();
+        }
+        let exits = self.exits.clone();
         let made: Vec<String> = self.values.iter().filter(|v| !v.starts_with("in")).cloned().collect();
         let mut outputs = vec![made[made.len() - 1].clone()];
         for _ in 0..self.random.usize(0..3) {
@@ -98,7 +112,20 @@ impl Random {
                 outputs.push(more);
             }
         }
+        outputs.extend(exits);
         self.graph.output = outputs.iter().map(|name| value(name, FLOAT, &SHAPE)).collect();
+    }
+
+    /// A branch of up to three nodes from the newest values, to an output that nothing else needs.
+    fn exit(&mut self) {
+        let mut end = self.any();
+        for _ in 0..self.random.usize(1..4) {
+            let out = self.fresh();
+            let op = ["Tanh", "Sigmoid", "Abs"][self.random.usize(0..3)];
+            self.graph.node.push(node(op, &[&end], &[&out]));
+            end = out;
+        }
+        self.exits.push(end);
     }
 
     fn weight(&mut self, tensor: TensorProto) {
