@@ -10,34 +10,48 @@ use kerf_wire::codec::{Codec, Coder, Layout, MAX_LEVEL, Packer, Quantiser, Table
 use kerf_wire::{CodecId, DType, TensorRef};
 
 const SHAPE: [u32; 4] = [1, 192, 28, 28];
+/// As small as what crosses a good cut often is, with steps as fine as those that keep nearly every answer.
+const SMALL: [u32; 4] = [1, 192, 7, 7];
+const FINE_STEPS: [f32; 3] = [0.1, 0.3, 1.0];
 const SECONDS: f64 = 0.3;
 
 #[allow(clippy::similar_names, reason = "codec and coder are two things")]
 fn main() {
-    let bytes = maps();
+    let bytes = maps(SHAPE);
     let tensor = TensorRef::new(DType::F32, &SHAPE, &bytes).unwrap();
-    let mut coder = Coder::new();
     println!("{:22}{:>10}{:>14}{:>14}", "codec", "bits", "encode MB/s", "decode MB/s");
     for (id, quantiser, packer) in CodecId::all() {
         if packer == Packer::Zstd && !cfg!(feature = "zstd") {
             continue;
         }
         let codec = match quantiser {
-            Quantiser::Dct => Codec::dct(table()).unwrap(),
+            Quantiser::Dct => Codec::dct(table(0.8)).unwrap(),
             _ => Codec::plain(id),
         };
-        let mut out = Vec::new();
-        let encode = speed(bytes.len(), || {
-            out.clear();
-            coder.encode(&codec, &tensor, &mut out).unwrap();
-        });
-        out.clear();
-        let header = coder.encode(&codec, &tensor, &mut out).unwrap();
-        let mut back = vec![0; bytes.len()];
-        let decode = speed(bytes.len(), || coder.decode(&codec, &header, &out, &mut back).unwrap());
-        let bits = out.len() as f64 * 32.0 / bytes.len() as f64;
-        println!("{:22}{bits:>10.2}{encode:>14.0}{decode:>14.0}", id.to_string());
+        row(&id.to_string(), &codec, &tensor);
     }
+    let bytes = maps(SMALL);
+    let tensor = TensorRef::new(DType::F32, &SMALL, &bytes).unwrap();
+    for step in FINE_STEPS {
+        let codec = Codec::dct(table(step)).unwrap();
+        row(&format!("dct 7x7, step {step}"), &codec, &tensor);
+    }
+}
+
+fn row(name: &str, codec: &Codec, tensor: &TensorRef<'_>) {
+    let (mut coder, mut out) = (Coder::new(), Vec::new());
+    let encode = speed(tensor.bytes.len(), || {
+        out.clear();
+        coder.encode(codec, tensor, &mut out).unwrap();
+    });
+    out.clear();
+    let header = coder.encode(codec, tensor, &mut out).unwrap();
+    let mut back = vec![0; tensor.bytes.len()];
+    let decode = speed(tensor.bytes.len(), || {
+        coder.decode(codec, &header, &out, &mut back).unwrap()
+    });
+    let bits = out.len() as f64 * 32.0 / tensor.bytes.len() as f64;
+    println!("{name:22}{bits:>10.2}{encode:>14.0}{decode:>14.0}");
 }
 
 /// MB/s of the fastest of the runs that fit the time.
@@ -53,8 +67,7 @@ fn speed(bytes: usize, mut run: impl FnMut()) -> f64 {
 }
 
 /// Smooth maps with noise and, as after a ReLU, zeros.
-fn maps() -> Vec<u8> {
-    let [_, channels, rows, columns] = SHAPE;
+fn maps([_, channels, rows, columns]: [u32; 4]) -> Vec<u8> {
     let mut seed = 1_u64;
     let mut noise = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -71,7 +84,10 @@ fn maps() -> Vec<u8> {
     bytes
 }
 
-fn table() -> Table {
+/// Its classes expect what this step makes of the maps.
+fn table(step: f32) -> Table {
+    #[allow(clippy::cast_possible_truncation, reason = "a few octaves")]
+    let finer = (4.0 * (0.8 / step).log2()) as i16;
     Table {
         layout: Layout::ChannelsFirst,
         block: [7, 7],
@@ -79,9 +95,9 @@ fn table() -> Table {
         max_level: MAX_LEVEL,
         rounding: 0.5,
         shift: 0.0,
-        steps: vec![0.8; 49],
+        steps: vec![step; 49],
         means: vec![0.5; 192],
         frequency_class: (0..49_i16).map(|f| 8 - f / 7 - f % 7).collect(),
-        channel_class: vec![10; 192],
+        channel_class: vec![10 + finer; 192],
     }
 }

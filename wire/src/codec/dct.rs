@@ -192,10 +192,10 @@ impl Plan<'_> {
             bits.put(1, 1);
             bits.put(above & ((1 << length) - 1), length);
         }
-        bits.put(magnitude & ((1 << low) - 1), low);
-        if magnitude != 0 && self.table.signed {
-            bits.put(u32::from(level < 0), 1);
-        }
+        // The sign goes above the low bits, in one piece with them: at most 20 bits.
+        let has_sign = u32::from(magnitude != 0 && self.table.signed);
+        let sign = u32::from(level < 0) & has_sign;
+        bits.put((magnitude & ((1 << low) - 1)) | (sign << low), low + has_sign);
     }
 
     /// The inverse of [`Plan::put_plain`].
@@ -216,12 +216,19 @@ impl Plan<'_> {
         if magnitude > self.table.max_level >> low {
             return None;
         }
-        magnitude = magnitude << low | bits.take(low)?;
+        // Where the token is not 0 there is a sign, and it comes in one piece with the low bits.
+        let signed = u32::from(self.table.signed);
+        let at_once = if token == 0 { 0 } else { signed };
+        let piece = bits.take(low + at_once)?;
+        magnitude = magnitude << low | (piece & ((1 << low) - 1));
         if magnitude > self.table.max_level {
             return None;
         }
         let level = i32::try_from(magnitude).ok()?;
-        let negative = magnitude != 0 && self.table.signed && bits.take(1)? == 1;
+        let negative = match token {
+            0 => magnitude != 0 && self.table.signed && bits.take(1)? == 1,
+            _ => piece >> low == 1,
+        };
         Some(if negative { -level } else { level })
     }
 
@@ -252,17 +259,21 @@ impl Plan<'_> {
         let (mut decoder, plain) = Decoder::new(payload)?;
         let mut bits = BitReader::new(plain);
         let mut block: Block = [[0.0; LANES]; MAX_BLOCK * MAX_BLOCK];
+        let mut tokens = [0_u8; LANES * MAX_BLOCK * MAX_BLOCK];
         let mut index = 0;
         for group in self.groups() {
             for block_index in 0..self.blocks_of_plane() {
-                let classes = group.classes.chunks_exact(group.lanes.max(1));
-                for ((place, step), classes) in block.iter_mut().zip(&self.steps).zip(classes) {
-                    for (value, class) in place.iter_mut().zip(classes) {
-                        let token = decoder.take(index, SCALE, |slot| class.find(slot));
-                        index += 1;
+                // Tokens first: what a level does with its plain bits would hold up the coder's states.
+                for (token, class) in tokens.iter_mut().zip(&group.classes) {
+                    *token = decoder.take(index, SCALE, |slot| class.find(slot));
+                    index += 1;
+                }
+                let mut coded = tokens.iter().zip(&group.classes);
+                for (place, step) in block.iter_mut().zip(&self.steps) {
+                    for (value, (token, class)) in place.iter_mut().take(group.lanes).zip(coded.by_ref()) {
                         *value = 0.0;
-                        if token != 0 || class.plain_bits != 0 {
-                            let level = self.take_plain(token, *class, &mut bits).ok_or(BAD_LEVEL)?;
+                        if *token != 0 || class.plain_bits != 0 {
+                            let level = self.take_plain(u32::from(*token), *class, &mut bits).ok_or(BAD_LEVEL)?;
                             *value = self.element(level, *step);
                         }
                     }

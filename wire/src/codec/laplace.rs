@@ -36,23 +36,10 @@ pub(super) struct Class {
 
 impl Class {
     /// The class of an expected magnitude; what is out of range takes the nearest, which costs bytes and loses nothing.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "clamped to 0…108"
-    )]
+    #[inline]
+    #[allow(clippy::cast_sign_loss, reason = "clamped to 0…99")]
     pub(super) fn of(class: i32) -> Self {
-        let class = class.clamp(0, MAX_CLASS) as u8;
-        if usize::from(class) < TABLES {
-            return Self {
-                table: class,
-                plain_bits: 0,
-            };
-        }
-        Self {
-            table: 20 + class % 4,
-            plain_bits: (class - 20) / 4,
-        }
+        CLASSES[class.clamp(0, MAX_CLASS) as usize]
     }
 
     /// For encoding a token.
@@ -63,19 +50,71 @@ impl Class {
 
     /// For decoding: the token whose share holds this slot, with start and frequency.
     #[inline]
-    pub(super) fn find(self, slot: u32) -> (u32, u32, u32) {
-        let starts = &STARTS[usize::from(self.table) % TABLES];
-        let mut token = 0_u32;
-        for start in starts.iter().take(TOKENS).skip(1) {
-            if slot < u32::from(*start) {
-                break;
-            }
+    pub(super) fn find(self, slot: u32) -> (u8, u32, u32) {
+        let table = usize::from(self.table) % TABLES;
+        let starts = &STARTS[table];
+        // The token of the first slot of a few neighbours; where more than one shares them, it is among the next.
+        let mut token = NEAR[table][(slot >> NEAR_BITS) as usize % NEAR_SLOTS];
+        let end_of = |token: u8| u32::from(starts[usize::from(token) % TOKENS + 1]);
+        while slot >= end_of(token) && u32::from(token) < ESCAPE {
             token += 1;
         }
-        let start = u32::from(starts[token as usize % TOKENS]);
-        let end = u32::from(starts[token as usize % TOKENS + 1]);
+        let start = u32::from(starts[usize::from(token) % TOKENS]);
+        let end = end_of(token);
         (token, start, end - start)
     }
+}
+
+static CLASSES: [Class; MAX_CLASS as usize + 1] = classes();
+
+#[allow(clippy::cast_possible_truncation, reason = "classes are below 100")]
+const fn classes() -> [Class; MAX_CLASS as usize + 1] {
+    let mut all = [Class {
+        table: 0,
+        plain_bits: 0,
+    }; MAX_CLASS as usize + 1];
+    let mut class = 0;
+    while class < all.len() {
+        all[class] = if class < TABLES {
+            Class {
+                table: class as u8,
+                plain_bits: 0,
+            }
+        } else {
+            Class {
+                table: (FIRST_REPEATED as usize + class % 4) as u8,
+                plain_bits: ((class - FIRST_REPEATED as usize) / 4) as u8,
+            }
+        };
+        class += 1;
+    }
+    all
+}
+
+/// Slots that share an entry of [`NEAR`], as a power of two.
+const NEAR_BITS: u32 = 6;
+const NEAR_SLOTS: usize = 1 << (SCALE - NEAR_BITS);
+/// Where to begin to look for a slot's token.
+static NEAR: [[u8; NEAR_SLOTS]; TABLES] = near();
+
+#[allow(clippy::cast_possible_truncation, reason = "16 tokens")]
+const fn near() -> [[u8; NEAR_SLOTS]; TABLES] {
+    let starts = starts();
+    let mut all = [[0; NEAR_SLOTS]; TABLES];
+    let mut table = 0;
+    while table < TABLES {
+        let mut token = 0;
+        let mut entry = 0;
+        while entry < NEAR_SLOTS {
+            while token + 1 < TOKENS && starts[table][token + 1] as usize <= entry << NEAR_BITS {
+                token += 1;
+            }
+            all[table][entry] = token as u8;
+            entry += 1;
+        }
+        table += 1;
+    }
+    all
 }
 
 static STARTS: [[u16; TOKENS + 1]; TABLES] = starts();
