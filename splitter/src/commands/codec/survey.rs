@@ -12,7 +12,7 @@ use kerf_wire::codec::{Codec, Packer, Quantiser};
 use kerf_wire::manifest::Preprocess;
 
 use super::report::{csv, images_text, text};
-use super::{parse_loss, plot, trial};
+use super::{equal, parse_loss, plot, trial};
 use crate::codec::{self, Blocks, Data, DataArgs, Score, Trial};
 use crate::commands::image::ImageArgs;
 use crate::commands::{find_values, print, read_graph, write_whole};
@@ -23,9 +23,9 @@ use crate::graph::{Graph, ValueId};
 use crate::onnx::Model;
 
 /// Steps of the `dct` rows, in quarter octaves about half a standard deviation.
-const COARSENESS: [i8; 6] = [-8, -4, 0, 4, 8, 12];
+const COARSENESS: [i8; 7] = [-8, -4, 0, 4, 8, 10, 12];
 /// Steps of the textbook's quantiser, in standard deviations.
-const UNIFORM: [f64; 5] = [0.25, 0.5, 0.7, 1.0, 1.4];
+const UNIFORM: [f64; 7] = [0.12, 0.25, 0.5, 0.7, 1.0, 1.4, 2.0];
 const JPEG: [u8; 3] = [90, 75, 50];
 /// A cut is worth a look where each side has at least this share of the work.
 const SMALLEST_SIDE: f64 = 0.05;
@@ -93,6 +93,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let mut trial = open(&model, &graph, cut, &backends, &data)?;
         rows.extend(of_cut(&name, &mut trial)?);
         print(&text(&name, &rows, args.max_loss))?;
+        print(&equal::text(&name, &rows))?;
     }
     if let Some(how) = &preprocess {
         let of_images = images(&mut whole, &data, how)?;
