@@ -15,16 +15,19 @@ const INSTRUMENTED: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sa
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
 /// A target, the folder and ending of the files that it starts from, and the longest input, bytes.
-const TARGETS: [(&str, &str, &str, u32); 3] = [
+const TARGETS: [(&str, &str, &str, u32); 4] = [
     ("message", "wire/tests/golden", "bin", 4096),
     ("manifest", "tests/fuzz/seeds", "json", 8192),
     ("onnx", "tests/fixtures/models", "onnx", 16_384),
+    (SLOW_TO_BUILD, "tests/fixtures/models", "onnx", 16_384),
 ];
+/// It brings the shape analysis, and with it an engine: run only where it is named.
+const SLOW_TO_BUILD: &str = "cuts";
 
 /// Fuzzes; ends with the first input that a target does not survive, which then lies in tests/fuzz/artifacts.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Which targets: message, manifest, onnx; all where none is named.
+    /// Which targets: message, manifest, onnx, cuts; all but cuts, which builds for many minutes, where none is named.
     names: Vec<String>,
     /// Seconds a target.
     #[arg(long, default_value_t = 60)]
@@ -34,10 +37,13 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for name in &arguments.names {
         let known = TARGETS.iter().any(|(target, ..)| target == name);
-        ensure!(known, "{name:?} is not among: message, manifest, onnx");
+        ensure!(known, "{name:?} is not among: message, manifest, onnx, cuts");
     }
     let folder = repo::root().join("tests/fuzz");
-    let chosen = |name: &str| arguments.names.is_empty() || arguments.names.iter().any(|n| n == name);
+    let chosen = |name: &str| match arguments.names.as_slice() {
+        [] => name != SLOW_TO_BUILD,
+        names => names.iter().any(|n| n == name),
+    };
     for (name, seeds, ending, longest) in TARGETS.into_iter().filter(|(name, ..)| chosen(name)) {
         let program = build(&folder, name)?;
         let corpus = folder.join("corpus").join(name);
@@ -66,8 +72,8 @@ fn build(folder: &Path, name: &str) -> Result<PathBuf> {
         "--bin",
         name,
     ]);
-    if name == "onnx" {
-        build.args(["--features", "onnx"]);
+    if name == SLOW_TO_BUILD {
+        build.args(["--features", name]);
     }
     repo::run(&mut build)?;
     Ok(folder.join("target").join(host()?).join("release").join(name))

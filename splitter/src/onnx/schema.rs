@@ -46,17 +46,17 @@ pub(super) enum Content {
 
 /// Field numbers that code outside the scan names as well.
 pub(super) mod number {
-    pub(in crate::onnx) const MODEL_GRAPH: u32 = 7;
-    pub(in crate::onnx) const GRAPH_NODE: u32 = 1;
-    pub(in crate::onnx) const GRAPH_INITIALIZER: u32 = 5;
-    pub(in crate::onnx) const GRAPH_INPUT: u32 = 11;
-    pub(in crate::onnx) const GRAPH_OUTPUT: u32 = 12;
-    pub(in crate::onnx) const GRAPH_VALUE_INFO: u32 = 13;
-    pub(in crate::onnx) const GRAPH_ANNOTATION: u32 = 14;
-    pub(in crate::onnx) const GRAPH_SPARSE: u32 = 15;
-    pub(in crate::onnx) const TENSOR_DIMS: u32 = 1;
-    pub(in crate::onnx) const TENSOR_TYPE: u32 = 2;
-    pub(in crate::onnx) const TENSOR_RAW: u32 = 9;
+    pub(in super::super) const MODEL_GRAPH: u32 = 7;
+    pub(in super::super) const GRAPH_NODE: u32 = 1;
+    pub(in super::super) const GRAPH_INITIALIZER: u32 = 5;
+    pub(in super::super) const GRAPH_INPUT: u32 = 11;
+    pub(in super::super) const GRAPH_OUTPUT: u32 = 12;
+    pub(in super::super) const GRAPH_VALUE_INFO: u32 = 13;
+    pub(in super::super) const GRAPH_ANNOTATION: u32 = 14;
+    pub(in super::super) const GRAPH_SPARSE: u32 = 15;
+    pub(in super::super) const TENSOR_DIMS: u32 = 1;
+    pub(in super::super) const TENSOR_TYPE: u32 = 2;
+    pub(in super::super) const TENSOR_RAW: u32 = 9;
 }
 
 pub(super) fn content(kind: Kind, field: u32) -> Content {

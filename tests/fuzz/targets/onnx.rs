@@ -1,38 +1,41 @@
-//! Models: whatever is read becomes a graph, its legal cuts are written, and each part is a model again.
+//! Models: whatever a file says, reading it is refused or ends, and what was read lies within the file.
+//!
+//! The splitter's reading alone, taken from its sources: the whole splitter brings an engine with it, which would be
+//! instrumented too. Cutting and writing are `cuts`.
 
 #![no_main]
 
 use std::path::Path;
 
-use kerf_splitter::cut::Cutter;
-use kerf_splitter::emit::{self, BundleOptions};
-use kerf_splitter::graph::Graph;
-use kerf_splitter::graph::shapes::Symbols;
-use kerf_splitter::onnx::Model;
 use libfuzzer_sys::fuzz_target;
 
-/// Cuts of one model that are written.
-const MAX_CUTS: usize = 3;
+#[allow(dead_code, unused_imports, reason = "what reads, of a larger whole")]
+#[path = "../../../splitter/src"]
+mod splitter {
+    pub mod limits;
+    pub mod onnx;
+}
+// As in the splitter: its modules name each other from the root.
+pub(crate) use splitter::{limits, onnx};
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(model) = Model::from_bytes(bytes.to_vec().into(), "model", Path::new("/nonexistent")) else {
+    let Ok(model) = onnx::Model::from_bytes(bytes.to_vec().into(), "model", Path::new("/nonexistent")) else {
         return;
     };
-    let Ok(graph) = Graph::build(&model, &Symbols::new()) else {
-        return;
-    };
-    let cuts = Cutter::new(&graph).singles();
-    let step = cuts.len().div_ceil(MAX_CUTS).max(1);
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    for cut in cuts.into_iter().step_by(step) {
-        let out = dir.path().join("bundle");
-        // A legal cut may still be refused, e.g. a value of no known type; what is written must be right.
-        let Ok(manifest) = emit::bundle(&model, &graph, vec![cut], &BundleOptions::default(), &out) else {
-            continue;
-        };
-        for artifact in manifest.parts.iter().flat_map(|part| &part.artifacts) {
-            let part = Model::read(&out.join(&artifact.file)).expect("a part is a model");
-            Graph::build(&part, &Symbols::new()).expect("a part is a graph");
+    let length = bytes.len() as u64;
+    assert_eq!(model.bytes(), length);
+    let nodes = model.nodes.iter().map(|node| &node.span);
+    let weights = model.initialisers.iter().map(|weight| &weight.span);
+    for span in nodes.chain(weights) {
+        assert!(span.start < span.end && span.end <= length, "{span:?} of {length}");
+    }
+    for weight in &model.initialisers {
+        // Nothing lies beside a model that is in memory.
+        assert!(!weight.external);
+        if let Some(raw) = &weight.raw {
+            assert!(raw.bytes.end <= length, "{:?} of {length}", raw.bytes);
+            let (expected, got) = (weight.element.payload_bytes(weight.elements), raw.bytes.end - raw.bytes.start);
+            assert_eq!(expected, Some(got), "{} elements", weight.elements);
         }
     }
 });
