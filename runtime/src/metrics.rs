@@ -106,6 +106,8 @@ pub struct Metrics {
     pub dropped: Counter,
     /// Objects that could not be fetched.
     pub not_fetched: Counter,
+    /// Frames made with the coarser codec, since the link was behind.
+    pub coarser: Counter,
     /// From the first send to the receipt.
     pub answer: Histogram,
     /// In the engine.
@@ -125,7 +127,12 @@ impl Metrics {
         self.waiting_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    fn counters(&self) -> [(&'static str, &'static str, &Counter); 8] {
+    /// Frames without a receipt.
+    pub fn waiting_frames(&self) -> u64 {
+        self.waiting_frames.load(Ordering::Relaxed)
+    }
+
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 9] {
         [
             ("accepted", "Frames accepted", &self.accepted),
             ("sent", "Frames handed to the broker, repeats included", &self.sent),
@@ -135,6 +142,7 @@ impl Metrics {
             ("refused", "Frames that can never be answered", &self.refused),
             ("dropped", "Frames dropped unanswered", &self.dropped),
             ("not_fetched", "Objects that could not be fetched", &self.not_fetched),
+            ("coarser", "Frames made coarser, the link being behind", &self.coarser),
         ]
     }
 
@@ -194,8 +202,7 @@ impl Metrics {
             .into_iter()
             .map(|(name, _, counter)| (name.to_owned(), counter.value().into()))
             .collect();
-        let waiting = self.waiting_frames.load(Ordering::Relaxed);
-        document.insert("waiting_frames".to_owned(), waiting.into());
+        document.insert("waiting_frames".to_owned(), self.waiting_frames().into());
         document.insert(
             "waiting_bytes".to_owned(),
             self.waiting_bytes.load(Ordering::Relaxed).into(),

@@ -84,6 +84,8 @@ pub struct Border {
     pub values: Vec<String>,
     /// How each is encoded, in the same order.
     pub codecs: Vec<Codec>,
+    /// The same while a head's link is behind; empty where the manifest allows nothing else.
+    pub coarser: Vec<Codec>,
 }
 
 impl Border {
@@ -95,22 +97,47 @@ impl Border {
         let Some(cut) = manifest.cuts.get(part) else {
             return Ok(None);
         };
-        let codec = |name: &String| match cut.codecs.get(name) {
-            Some(entry) => Codec::of_manifest(entry).map_err(|why| BorderError::Codec {
-                value: name.clone(),
-                why,
-            }),
-            None => Ok(Codec::RAW),
+        let refused = |name: &String, why| BorderError::Codec {
+            value: name.clone(),
+            why,
         };
+        let mut codecs = Vec::with_capacity(cut.values.len());
+        let mut coarser = Vec::new();
+        for (index, name) in cut.values.iter().enumerate() {
+            let Some(entry) = cut.codecs.get(name) else {
+                codecs.push(Codec::RAW);
+                continue;
+            };
+            codecs.push(Codec::of_manifest(entry).map_err(|why| refused(name, why))?);
+            if let Some(codec) = Codec::coarser_of_manifest(entry).map_err(|why| refused(name, why))? {
+                coarser.push((index, codec));
+            }
+        }
         Ok(Some(Self {
             crossing: Crossing {
                 model: manifest.model.sha256,
                 cut: cut.cut_id()?,
             },
             values: cut.values.clone(),
-            codecs: cut.values.iter().map(codec).collect::<Result<_, _>>()?,
+            coarser: with(&codecs, coarser),
+            codecs,
         }))
     }
+}
+
+/// The codecs with these in their places; none at all where there are none to change.
+fn with(codecs: &[Codec], changed: Vec<(usize, Codec)>) -> Vec<Codec> {
+    let mut all = if changed.is_empty() {
+        Vec::new()
+    } else {
+        codecs.to_vec()
+    };
+    for (index, codec) in changed {
+        if let Some(place) = all.get_mut(index) {
+            *place = codec;
+        }
+    }
+    all
 }
 
 /// Why a cut of a manifest cannot be crossed.

@@ -103,6 +103,7 @@ pub fn border() -> Border {
         crossing: CROSSING,
         values: vec!["x".to_owned()],
         codecs: vec![Codec::RAW],
+        coarser: Vec::new(),
     }
 }
 
@@ -248,7 +249,8 @@ pub fn run_head_as(
     run_configured(config, source, broker, (keep, envelopes), Arc::default())
 }
 
-fn run_configured(
+/// The same, with its counters to look at meanwhile.
+pub fn run_configured(
     config: &HeadConfig,
     mut source: impl Source,
     mut broker: impl Broker + 'static,

@@ -95,6 +95,32 @@ fn a_fitted_bundle_names_its_codec_and_keeps_the_answers() {
 }
 
 #[test]
+fn a_coarser_codec_is_allowed_for_a_link_that_is_behind_and_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("bundle");
+    split(&dir);
+    let digits = digits(folder.path());
+    let fit = |loss: &str| {
+        let mut fit = kerf();
+        fit.args(["codec", "fit"]).arg(&dir).arg("--data").arg(&digits);
+        fit.args(["--max-loss", "0.01", "--coarser-loss", loss]);
+        fit
+    };
+    fail(&mut fit("0.01"), 2);
+    let said = succeed(&mut fit("0.1"));
+    let (fine, behind) = said.split_once("while the link is behind").unwrap();
+    let (fine, coarse) = (
+        number_before(fine, " bytes a frame"),
+        number_before(behind, " bytes a frame"),
+    );
+    assert!(coarse < fine && number_before(behind, " %") >= 90.0, "{said}");
+    assert!(codec(&dir)["coarser"]["coarseness"].as_i64().unwrap() > 0, "{said}");
+    // The stage reads it.
+    let border = kerf_tests::relay::border_of(&dir);
+    assert!(border.coarser[0].coarseness > border.codecs[0].coarseness);
+}
+
+#[test]
 fn data_that_does_not_fit_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("bundle");

@@ -23,6 +23,8 @@ mod affine;
 mod bits;
 mod blocks;
 mod dct;
+#[cfg(feature = "std")]
+mod entry;
 mod half_float;
 mod id;
 mod laplace;
@@ -71,31 +73,6 @@ impl Codec {
             table: Some(table),
             coarseness: 0,
         })
-    }
-
-    /// What a manifest says of one value.
-    ///
-    /// # Errors
-    /// When it names no codec of this program, or the table is missing or does not hold together.
-    #[cfg(feature = "std")]
-    pub fn of_manifest(entry: &crate::manifest::Codec) -> Result<Self, WireError> {
-        let id: CodecId = entry.name.parse()?;
-        let needs_table = id.parts()?.0 == Quantiser::Dct;
-        match (&entry.table, needs_table) {
-            (Some(table), true) => Self::dct(Table::from_json(table)?),
-            (None, true) => Err(WireError::BadCodec("dct needs a table: run kerf codec fit")),
-            (Some(_), false) => Err(WireError::BadCodec("only dct takes a table")),
-            (None, false) => Ok(Self::plain(id)),
-        }
-    }
-
-    /// As the manifest writes it.
-    #[cfg(feature = "std")]
-    pub fn to_manifest(&self) -> crate::manifest::Codec {
-        crate::manifest::Codec {
-            name: std::string::ToString::to_string(&self.id),
-            table: self.table.as_ref().map(Table::to_json),
-        }
     }
 
     /// True when a value of this type can be encoded: the quantisers take 32-bit floats only.

@@ -165,6 +165,19 @@ pub struct Codec {
     /// Tables fitted offline, in the codec's own form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<serde_json::Value>,
+    /// What the first stage may send instead while its link is behind; the frame says what it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coarser: Option<Coarser>,
+}
+
+/// A codec of fewer bytes and more loss than the one that it stands beside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Coarser {
+    /// The same table with all steps 2^(this/4) times as large; for `dct`.
+    Coarseness(i8),
+    /// Another codec, one without a table.
+    Codec(String),
 }
 
 /// One dimension: a number, or the name of a symbol.

@@ -2,7 +2,7 @@
 //!
 //! Owns: pairing values, codecs and payloads. Must not know: codecs themselves, links.
 
-use kerf_wire::codec::Coder;
+use kerf_wire::codec::{Codec, Coder};
 use kerf_wire::{Frame, FrameBuilder, WireError};
 
 use super::Border;
@@ -10,17 +10,17 @@ use crate::source::Input;
 use crate::step::Leaving;
 use crate::tensor::Tensor;
 
-/// Adds each leaving tensor to the frame under construction, encoded as the cut says.
+/// Adds each leaving tensor to the frame under construction, each by its codec.
 ///
 /// # Errors
 /// When a codec does not take its tensor, or the frame grows over its bound.
 pub(super) fn encode(
     builder: &mut FrameBuilder,
     coder: &mut Coder,
-    border: &Border,
+    codecs: &[Codec],
     leaving: &Leaving<'_>,
 ) -> Result<(), WireError> {
-    for ((_, tensor), codec) in leaving.values.iter().zip(&border.codecs) {
+    for ((_, tensor), codec) in leaving.values.iter().zip(codecs) {
         builder.push_with(|out| coder.encode(codec, tensor, out))?;
     }
     Ok(())

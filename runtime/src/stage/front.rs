@@ -100,7 +100,7 @@ impl Front {
         let leaving = last.run(between.as_ref().unwrap_or(input))?;
         let (run, ran) = (micros(leaving.run), Instant::now());
         self.builder.clear();
-        encode(&mut self.builder, &mut self.coder, &self.onward, &leaving)?;
+        encode(&mut self.builder, &mut self.coder, &self.onward.codecs, &leaving)?;
         hops.push(hop(before.len(), begun, run, micros(ran.elapsed())));
         let id = FrameId {
             device: self.device.clone(),

@@ -7,6 +7,7 @@
 mod gate;
 mod link;
 mod make;
+mod pace;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -135,6 +136,7 @@ pub fn run(
         status,
     } = links;
     let (posting, clerk) = link::posting(envelopes, waker.clone());
+    let counted = Arc::clone(&metrics);
     let links = link::Ends {
         broker,
         keep,
@@ -150,7 +152,8 @@ pub fn run(
             boot,
             sequence,
         };
-        let failed = make::Maker::new(part, config, answerer.as_ref(), &gate, first).run(source, id, &writer, &waker);
+        let failed =
+            make::Maker::new(part, config, answerer.as_ref(), &gate, &counted, first).run(source, id, &writer, &waker);
         drop(writer);
         waker.wake();
         let mut summary = link.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -100,6 +100,7 @@ fn border(crossing: Crossing) -> Border {
         crossing,
         values: vec!["x".to_owned()],
         codecs: vec![Codec::RAW],
+        coarser: Vec::new(),
     }
 }
 

@@ -74,6 +74,37 @@ fn coarsest(trial: &mut Trial, blocks: Blocks, max_loss: f64) -> Result<Option<F
     Ok(Some(best))
 }
 
+/// The most coarseness that a fitted codec may have in a frame, in quarter octaves: 1,024 times its steps.
+const MOST_COARSER: i8 = 40;
+
+/// How much coarser the fitted codecs may be while a link is behind, for a loss of at most `max_loss`, and what that does;
+/// none where not even a quarter octave is allowed, or no value has steps.
+///
+/// # Errors
+/// When a part does not run.
+pub fn coarser(trial: &mut Trial, fitted: &Fitted, max_loss: f64) -> Result<Option<(i8, Score)>, TrialError> {
+    if fitted.codecs.iter().all(|codec| codec.table.is_none()) {
+        return Ok(None);
+    }
+    let mut best = None;
+    let (mut good, mut bad) = (0, MOST_COARSER + 1);
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        let with = |codec: &Codec| Codec {
+            coarseness: if codec.table.is_some() { middle } else { 0 },
+            ..codec.clone()
+        };
+        let codecs: Vec<Codec> = fitted.codecs.iter().map(with).collect();
+        let score = trial.score(&codecs)?;
+        if score.loss() <= max_loss {
+            (best, good) = (Some((middle, score)), middle);
+        } else {
+            bad = middle;
+        }
+    }
+    Ok(best)
+}
+
 /// A codec a crossing value: `dct` where a table fits, else raw.
 pub fn codecs(trial: &Trial, blocks: Blocks, coarseness: i8) -> Vec<Codec> {
     let step = BASE_STEP * 2.0_f32.powf(f32::from(coarseness) / 4.0);

@@ -1,6 +1,7 @@
 //! Inputs to frames: the thread that runs the part.
 //!
-//! Owns: running the part on each input and sealing what leaves it, or the answer where an early exit gives it. Must not know: links, keeps.
+//! Owns: running the part on each input and sealing what leaves it, or the answer where an early exit gives it, and by which
+//! of two codecs. Must not know: links, keeps.
 
 use std::time::Instant;
 
@@ -10,8 +11,10 @@ use kerf_wire::{FrameBuilder, FrameId, Hop, InferenceResult, WireError};
 
 use super::HeadConfig;
 use super::gate::Gate;
+use super::pace::Pace;
 use crate::backend::RunError;
 use crate::broker::Waker;
+use crate::metrics::Metrics;
 use crate::source::{Input, Source};
 use crate::stage::coding::encode;
 use crate::stage::handoff::Writer;
@@ -40,6 +43,8 @@ pub(super) struct Maker<'a> {
     answerer: &'a dyn Answerer,
     warnings: &'a [String],
     gate: &'a Gate,
+    metrics: &'a Metrics,
+    pace: Pace,
     next: u64,
     builder: FrameBuilder,
     coder: Coder,
@@ -62,6 +67,7 @@ impl<'a> Maker<'a> {
         config: &'a HeadConfig,
         answerer: &'a dyn Answerer,
         gate: &'a Gate,
+        metrics: &'a Metrics,
         first: u64,
     ) -> Self {
         Self {
@@ -70,6 +76,8 @@ impl<'a> Maker<'a> {
             answerer,
             warnings: &config.warnings,
             gate,
+            metrics,
+            pace: Pace::new(),
             next: first,
             builder: FrameBuilder::new(),
             coder: Coder::new(),
@@ -153,7 +161,13 @@ impl<'a> Maker<'a> {
             return Ok((Bytes::from(serde_json::to_vec(&result)?), Some(Box::new(result))));
         }
         self.builder.clear();
-        encode(&mut self.builder, &mut self.coder, self.onward, &leaving)?;
+        let codecs = if self.onward.coarser.is_empty() || !self.pace.is_coarser(self.metrics.waiting_frames(), ran) {
+            &self.onward.codecs
+        } else {
+            self.metrics.coarser.add(1);
+            &self.onward.coarser
+        };
+        encode(&mut self.builder, &mut self.coder, codecs, &leaving)?;
         hop.encode_us = micros(ran.elapsed());
         let sealed = self.builder.seal(id(self.next), model, cut, &[hop])?;
         Ok((Bytes::copy_from_slice(sealed), None))

@@ -102,7 +102,7 @@ impl Work {
         if let Some(onward) = self.config.onward.as_ref().filter(|_| early.is_none()) {
             let begun = Instant::now();
             self.builder.clear();
-            encode(&mut self.builder, &mut self.coder, onward, leaving)?;
+            encode(&mut self.builder, &mut self.coder, &onward.codecs, leaving)?;
             let hop = Hop {
                 encode_us: micros(begun.elapsed()),
                 ..hop

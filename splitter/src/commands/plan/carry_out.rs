@@ -47,6 +47,7 @@ pub(crate) fn codecs(plan: &Plan) -> Vec<BTreeMap<String, manifest::Codec>> {
             let codec = manifest::Codec {
                 name: name.clone(),
                 table: planned.tables.get(value).cloned(),
+                coarser: None,
             };
             (value.clone(), codec)
         };
