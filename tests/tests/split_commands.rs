@@ -120,19 +120,40 @@ fn three_parts_by_files_alone_equal_the_whole() {
     let bundle = dir.path().join("bundle");
     let at = ["--at", "/MaxPool_output_0", "--at", "/Relu_2_output_0", "-o"];
     succeed(kerf().arg("split").arg(model("lenet5")).args(at).arg(&bundle));
-    let mut input = model("lenet5").with_extension("npz");
-    for part in 0..3 {
-        let output = dir.path().join(format!("out{part}.npz"));
-        let mut once = kerf_stage();
-        once.arg("once")
-            .arg("--bundle")
-            .arg(&bundle)
-            .args(["--part", &part.to_string()]);
-        succeed(once.arg("--input").arg(&input).arg("--output").arg(&output));
-        input = output;
-    }
-    if let Some(difference) = difference(&input, &model("lenet5").with_extension("npz"), "logits") {
-        assert!(difference <= 1e-4, "{difference}");
+    // One image with its known answer, and a batch of all digits with what ONNX Runtime gives for it.
+    let one = model("lenet5").with_extension("npz");
+    let (batch, expected) = (dir.path().join("batch.npz"), dir.path().join("expected.npz"));
+    let mut digits = kerf();
+    digits.arg("input").arg(kerf_tests::fixture("images/digits"));
+    digits.arg("--like").arg(model("lenet5")).args(["--scale", "255", "-o"]);
+    succeed(digits.arg(&batch));
+    let script = "import sys, numpy as np, onnxruntime as o\n\
+                  x = next(iter(np.load(sys.argv[2]).values()))\n\
+                  assert len(x) > 100, x.shape\n\
+                  s = o.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])\n\
+                  np.savez(sys.argv[3], out_0=s.run(None, {s.get_inputs()[0].name: x})[0])";
+    let Some(mut judge) = python() else { return };
+    succeed(
+        judge
+            .args(["-c", script])
+            .arg(model("lenet5"))
+            .arg(&batch)
+            .arg(&expected),
+    );
+    for (name, input, expected) in [("one", &one, &one), ("batch", &batch, &expected)] {
+        let mut input = input.clone();
+        for part in 0..3 {
+            let output = dir.path().join(format!("{name}{part}.npz"));
+            let mut once = kerf_stage();
+            once.arg("once")
+                .arg("--bundle")
+                .arg(&bundle)
+                .args(["--part", &part.to_string()]);
+            succeed(once.arg("--input").arg(&input).arg("--output").arg(&output));
+            input = output;
+        }
+        let difference = difference(&input, expected, "logits").unwrap();
+        assert!(difference <= 1e-4, "{name}: {difference}");
     }
 }
 

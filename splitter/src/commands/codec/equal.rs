@@ -47,7 +47,11 @@ fn bits_at(curve: &[(f64, f64)], agreement: f64) -> Option<f64> {
         if !(low..=high).contains(&agreement) {
             return None;
         }
-        let share = if a0 == a1 { 0.0 } else { (agreement - a0) / (a1 - a0) };
+        let share = if high - low < f64::EPSILON {
+            0.0
+        } else {
+            (agreement - a0) / (a1 - a0)
+        };
         Some(b0 + share * (b1 - b0))
     };
     curve.windows(2).filter_map(between).min_by(f64::total_cmp)
