@@ -209,10 +209,10 @@ impl Config {
                 "backend threads: expected 1 to {MAX_THREADS}, got {threads}"
             )));
         }
-        let batch = self.stage.batch.unwrap_or(1);
+        let batch = self.stage.batch_frames.unwrap_or(1);
         if batch == 0 || batch > MAX_BATCH {
             return Err(Failure::usage(format!(
-                "stage batch: expected 1 to {MAX_BATCH} frames, got {batch}"
+                "stage batch_frames: expected 1 to {MAX_BATCH} frames, got {batch}"
             )));
         }
         let wait_ms = self.stage.batch_wait_ms.unwrap_or(0);

@@ -48,3 +48,15 @@ fn main() -> ExitCode {
     logging::start(logging::level(cli.verbose, cli.quiet));
     exit::finish("kerf-stage", cli.command.run())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_two_options_of_a_command_have_one_name() {
+        Cli::command().debug_assert();
+    }
+}

@@ -90,7 +90,7 @@ fn a_batch_changes_no_answer() {
     let (alone, ones, text) = answers(&bundle, &at("in"), &[]);
     assert!(ones.iter().all(|n| *n == 1));
     assert_eq!(metric(&text, "kerf_run_frames_count "), 300);
-    let (batched, together, text) = answers(&bundle, &at("in"), &["--batch", "8", "--batch-wait-ms", "20"]);
+    let (batched, together, text) = answers(&bundle, &at("in"), &["--batch-frames", "8", "--batch-wait-ms", "20"]);
     assert_eq!((alone.len(), batched.len()), (300, 300));
     for (input, answer) in &alone {
         let differs = difference(answer, &batched[input]);

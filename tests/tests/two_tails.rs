@@ -255,7 +255,7 @@ fn a_tail_that_is_killed_under_load_loses_no_frame() {
 
 #[test]
 fn a_tail_that_is_killed_in_a_batch_loses_no_frame() {
-    killed_under_load(&["--batch", "8", "--batch-wait-ms", "20"], 500);
+    killed_under_load(&["--batch-frames", "8", "--batch-wait-ms", "20"], 500);
 }
 
 /// Two tails with these arguments, one of which is killed when a hundred frames are answered.

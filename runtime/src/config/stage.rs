@@ -30,8 +30,13 @@ pub struct StageConfig {
     #[arg(id = "stage-source", long = "source", env = "KERF_SOURCE", value_name = "PATH")]
     pub source: Option<PathBuf>,
     /// Frames that a part behind the first may run together, where its first dimension is open [default: 1]
-    #[arg(id = "stage-batch", long = "batch", env = "KERF_BATCH", value_name = "N")]
-    pub batch: Option<usize>,
+    #[arg(
+        id = "stage-batch-frames",
+        long = "batch-frames",
+        env = "KERF_BATCH_FRAMES",
+        value_name = "N"
+    )]
+    pub batch_frames: Option<usize>,
     /// Milliseconds that a frame waits for others to run with [default: 5]
     #[arg(
         id = "stage-batch-wait-ms",
@@ -46,13 +51,13 @@ impl StageConfig {
     /// What the settings mean to a stage behind the first.
     pub fn together(&self) -> BatchConfig {
         BatchConfig {
-            frames: self.batch.unwrap_or(1),
+            frames: self.batch_frames.unwrap_or(1),
             wait: Duration::from_millis(self.batch_wait_ms.unwrap_or(BATCH_WAIT_MS)),
         }
     }
 
     pub(super) fn over(self, file: Self) -> Self {
         let top = self;
-        overlay!(top, file, bundle, part, device, source, batch, batch_wait_ms)
+        overlay!(top, file, bundle, part, device, source, batch_frames, batch_wait_ms)
     }
 }
