@@ -228,6 +228,15 @@ fn shorten(text: &str, most: usize) -> String {
     format!("{start}…{end}")
 }
 
+/// A speed with the unit that leaves few digits.
+fn speed(kbit_s: f64) -> String {
+    match kbit_s {
+        n if n >= 1e6 => format!("{} Gbit/s", n / 1e6),
+        n if n >= 1e3 => format!("{} Mbit/s", n / 1e3),
+        n => format!("{n} kbit/s"),
+    }
+}
+
 /// Latency over the link's speed: the best of all, of the device's and of the cloud's ways.
 fn draw_lines<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
@@ -254,14 +263,17 @@ fn draw_lines<DB: DrawingBackend>(
             ("sans-serif", 13.0).into_font().color(&FAINT),
         )
         .margin(12)
+        // Half of the last label stands right of the last line.
+        .margin_right(48)
         .x_label_area_size(30)
         .y_label_area_size(60)
         .build_cartesian_2d((10.0..10_000_000.0).log_scale(), (low..high).log_scale())?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
-        .x_desc("kbit/s")
+        .x_desc("speed of the link")
         .y_desc("ms")
+        .x_label_formatter(&|kbit_s| speed(*kbit_s))
         .label_style(("sans-serif", 11.0).into_font().color(&FAINT))
         .draw()?;
     for (way, colour, thick) in [
