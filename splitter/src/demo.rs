@@ -1,11 +1,10 @@
 //! `kerf demo`: a real network, cut, its halves in two processes, every answer beside the whole model's.
 //!
 //! Owns: the order of things, and that nothing is left behind. Must not know: how anything is done.
-//! Start at [`run`]. [`example`] is what is run, [`choose`] the cut, [`broker`] the desk's own broker, [`children`] the
-//! processes, [`stages`] what they are told and what they answer, [`report`] what a person sees.
+//! Start at [`run`]. [`example`] is what is run, [`choose`] the cut, [`broker`] the desk's own broker, [`crate::children`]
+//! the processes, [`stages`] what they are told and what they answer, [`report`] what a person sees.
 
 mod broker;
-mod children;
 mod choose;
 mod example;
 mod report;
@@ -17,6 +16,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::children::{Children, failure};
 use crate::commands::{find_values, read_graph};
 use crate::cut::Cut;
 use crate::emit::{self, BundleOptions};
@@ -28,7 +28,6 @@ use crate::onnx::Model;
 pub use example::ExampleName;
 
 use broker::DeskBroker;
-use children::Children;
 use example::Example;
 use stages::Stages;
 
@@ -63,7 +62,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         let cut = Cut::new(&graph, &find_values(&graph, &options.at)?)?;
         (cut, "it was named with --at".to_owned())
     };
-    let children = Children::new().or_exit(Exit::Bug)?;
+    let children = Children::new("demo").or_exit(Exit::Bug)?;
     let shown = show(&example, &model, &graph, (&cut, &why), &children);
     if shown.is_err() {
         children.wait_if_interrupted();
@@ -125,13 +124,11 @@ fn wait_for_tail(broker: &DeskBroker, children: &Children) -> Result<(), Failure
     let started = std::time::Instant::now();
     while !broker.wait_for_subscriber("/frames/", LOOK) {
         if let Some(failed) = children.failed() {
-            return Err(stages::failure(&failed));
+            return Err(failure(&failed));
         }
         if started.elapsed() > START_MAX {
             let log = children.log_tail(stages::TAIL);
-            return Err(stages::failure(&format!(
-                "the tail was not ready within {START_MAX:?}:\n{log}"
-            )));
+            return Err(failure(&format!("the tail was not ready within {START_MAX:?}:\n{log}")));
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! Must not know, along that road: the runtime. Only `prepare`, `profile`, `verify` and the commands use it.
 //! Start at [`onnx`].
 
+mod children;
 pub mod cloud;
 pub mod codec;
 pub mod commands;

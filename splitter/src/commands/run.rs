@@ -1,6 +1,7 @@
 //! `kerf run`: all parts of a bundle one after the other in this process, for trying; or the last one in a cloud.
 
 mod cloud;
+mod stages;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -22,12 +23,15 @@ use crate::exit::{Exit, Failure, OrExit as _};
 
 /// Run every part of a bundle in this process, one line of JSON an input.
 ///
+/// With --broker every part is a process of its own, as on the board and in the cloud, and frames go over the broker and the store.
 /// With --oscar the last part runs as a job of an OSCAR cluster: the frame is uploaded, its event starts the job, and the
 /// answer comes back with where the time went.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kerf run bundle --input photo.jpg\n  kerf run bundle --input photos/ | jq .top[0]\n  \
-    kerf run bundle --input tensors.npz\n  kerf run bundle --input photo.jpg --oscar oscar.toml --service my-tail\n\nOn the board and in the cloud the same parts run as `kerf-stage run`."
+    kerf run bundle --input tensors.npz\n  kerf run bundle --input photos/ --broker mqtt://localhost:1883 --store file:///tmp/frames\n  \
+    kerf run bundle --input photo.jpg --broker mqtts://broker:8883 --elsewhere -- --broker-ca ca.pem --device cam-1\n  \
+    kerf run bundle --input photo.jpg --oscar oscar.toml --service my-tail\n\nOn the board and in the cloud the same parts run as `kerf-stage run`."
 )]
 pub struct Args {
     /// The bundle's folder, or one manifest of a bundle set.
@@ -38,6 +42,9 @@ pub struct Args {
     /// Engine, device, library: as `kerf-stage run` takes them.
     #[command(flatten)]
     pub backend: BackendConfig,
+    /// Every part a process.
+    #[command(flatten)]
+    pub stages: stages::StagesArgs,
     /// The last part elsewhere.
     #[command(flatten)]
     pub cluster: ClusterArgs,
@@ -54,6 +61,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         ..Config::default()
     };
     let backend = settings.resolve(None)?.backend;
+    if let Some(broker) = &args.stages.broker {
+        return stages::run(args, &bundle, broker);
+    }
     if let Some(cluster) = args.cluster.connect()? {
         return cloud::run(&args.input, &bundle, &backend, &cluster);
     }

@@ -14,8 +14,8 @@ use kerf_wire::InferenceResult;
 use serde::Deserialize;
 
 use super::broker::DeskBroker;
-use super::children::Children;
 use super::example::Example;
+use crate::children::{Children, failure, stage_program};
 use crate::exit::{Exit, Failure, OrExit as _};
 
 /// What the tail's process is called.
@@ -56,15 +56,6 @@ pub(super) struct Stages {
     whole: PathBuf,
 }
 
-/// A failure with a log: the log goes to stderr as it is, the failure is one line.
-pub(super) fn failure(text: &str) -> Failure {
-    let (line, log) = text.split_once('\n').unwrap_or((text, ""));
-    if !log.is_empty() {
-        eprintln!("{log}");
-    }
-    Failure::new(Exit::RunFailed, anyhow::anyhow!("{}", line.trim_end_matches(':')))
-}
-
 /// The name under which a picture's answers are kept.
 pub(super) fn key(picture: &Path) -> String {
     picture
@@ -80,14 +71,7 @@ impl Stages {
     /// # Errors
     /// When it is not there.
     pub(super) fn new(parts: PathBuf, whole: PathBuf) -> Result<Self, Failure> {
-        let ours = std::env::current_exe().or_exit(Exit::Bug)?;
-        let program = ours.with_file_name("kerf-stage");
-        if !program.is_file() {
-            return Err(Failure::usage(format!(
-                "{} is not there; kerf-stage belongs beside kerf",
-                program.display()
-            )));
-        }
+        let program = stage_program()?;
         Ok(Self { program, parts, whole })
     }
 
