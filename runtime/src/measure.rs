@@ -17,15 +17,21 @@ mod inputs;
 pub mod link;
 mod machine;
 pub mod power;
+pub mod store;
 
 pub use inputs::random_inputs;
 pub use machine::{background_load, peak_resident_bytes};
 
+/// A run that waited for a CPU for more than this share of its time says what others did.
+const DISTURBED: f64 = 0.02;
+/// Runs after which a median may be known well enough, and how often this is asked.
+const LEAST_RUNS: usize = 12;
+const LOOK_EVERY: usize = 4;
 /// Where Linux shows its sensors.
 pub const SENSORS: &str = "/sys";
 
 /// How often and how long.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Runs before anything counts.
     pub warm_up: u32,
@@ -33,6 +39,8 @@ pub struct Plan {
     pub runs: u32,
     /// After this, and [`MIN_MEASURED_RUNS`] runs, no more are begun.
     pub most: Duration,
+    /// No more are begun once the median of the runs is known within this share of it (half a 95 % interval).
+    pub within: Option<f64>,
     /// Waited before each run: frames that come one by one find caches that others have used.
     pub pause: Duration,
     /// Where the system shows its sensors.
@@ -45,9 +53,22 @@ impl Default for Plan {
             warm_up: 5,
             runs: 50,
             most: Duration::from_secs(20),
+            within: None,
             pause: Duration::ZERO,
             sensors: PathBuf::from(SENSORS),
         }
+    }
+}
+
+impl Plan {
+    /// Looked at every few runs: a median does not settle with each.
+    fn is_enough(&self, runs_ms: &[f64]) -> bool {
+        let Some(share) = self.within else { return false };
+        if runs_ms.len() < LEAST_RUNS || !runs_ms.len().is_multiple_of(LOOK_EVERY) {
+            return false;
+        }
+        let sample = Sample::of(runs_ms);
+        (sample.high - sample.low) / 2.0 <= sample.median * share
     }
 }
 
@@ -66,9 +87,12 @@ pub struct Measured {
     pub timed_run_ms: Option<Sample>,
     /// Joules a run and what said so, where something does.
     pub run_joules: Option<(f64, &'static str)>,
+    /// Runs that were repeated because others took the CPU meanwhile.
+    pub disturbed: u32,
 }
 
 /// Runs a session again and again. Plain and timed runs take turns, so that a machine that grows slower is slower for both.
+/// A run during which this thread had to wait for a CPU does not count and is repeated, as often as there are runs.
 ///
 /// # Errors
 /// When a run fails.
@@ -92,35 +116,40 @@ pub fn measure(
     let (mut runs_ms, mut timed_ms, mut kernels) = (Vec::new(), Vec::new(), KernelTimes::default());
     let meter = power::Meter::find(&plan.sensors);
     let (mut joules, start) = (meter.as_ref().map(|_| 0.0), Instant::now());
-    for done in 0..total {
-        if done >= MIN_MEASURED_RUNS && start.elapsed() >= plan.most {
-            break;
-        }
+    let (mut done, mut disturbed) = (0, 0);
+    while done < total && (done < MIN_MEASURED_RUNS || start.elapsed() < plan.most) && !plan.is_enough(&runs_ms) {
         std::thread::sleep(plan.pause);
         let before = meter.as_ref().and_then(power::Meter::joules);
+        let watch = Watch::start();
         let run_ms = run(session)?;
-        runs_ms.push(run_ms);
+        let was_disturbed = watch.is_disturbed();
         // A counter starts again at a bound of its own: such a run does not count.
         let counted = before
             .zip(meter.as_ref().and_then(power::Meter::joules))
             .map(|(a, b)| b - a);
-        let drawn = meter
-            .as_ref()
-            .and_then(power::Meter::watts)
-            .map(|watts| watts * run_ms * 1e-3);
-        let used = counted.or(drawn).filter(|used| *used >= 0.0);
-        joules = joules.zip(used).map(|(sum, used)| sum + used);
+        let watts = meter.as_ref().and_then(power::Meter::watts);
         std::thread::sleep(plan.pause);
-        let timed = Instant::now();
-        match session.run_timed(inputs) {
-            Ok(each) => {
-                timed_ms.push(milliseconds(timed.elapsed()));
-                kernels.add(each);
-            }
-            Err(RunError::Unsupported(_)) => {}
+        let (watch, timed) = (Watch::start(), Instant::now());
+        let each = match session.run_timed(inputs) {
+            Ok(each) => Some((milliseconds(timed.elapsed()), each)),
+            Err(RunError::Unsupported(_)) => None,
             Err(error) => return Err(error),
+        };
+        if (was_disturbed || watch.is_disturbed()) && disturbed < total {
+            disturbed += 1;
+            continue;
         }
-        progress(done + 1, total);
+        runs_ms.push(run_ms);
+        if let Some((ms, each)) = each {
+            timed_ms.push(ms);
+            kernels.add(each);
+        }
+        let used = counted.or(watts.map(|watts| watts * run_ms * 1e-3));
+        joules = joules
+            .zip(used.filter(|used| *used >= 0.0))
+            .map(|(sum, used)| sum + used);
+        done += 1;
+        progress(done, total);
     }
     Ok(Measured {
         first_run_ms,
@@ -131,7 +160,32 @@ pub fn measure(
         runs_ms,
         kernels: kernels.samples(),
         timed_run_ms: (!timed_ms.is_empty()).then(|| Sample::of(&timed_ms)),
+        disturbed,
     })
+}
+
+/// Sees whether others took the CPU meanwhile.
+struct Watch {
+    waited_ns: Option<u64>,
+    start: Instant,
+}
+
+impl Watch {
+    fn start() -> Self {
+        Self {
+            waited_ns: machine::waited_ns(),
+            start: Instant::now(),
+        }
+    }
+
+    /// True when more than [`DISTURBED`] of the time was spent waiting for a CPU; false where the system does not say.
+    fn is_disturbed(&self) -> bool {
+        let took = self.start.elapsed().as_secs_f64() * 1e9;
+        let waited = machine::waited_ns()
+            .zip(self.waited_ns)
+            .map(|(now, then)| now.saturating_sub(then));
+        waited.is_some_and(|waited| waited as f64 > took * DISTURBED)
+    }
 }
 
 /// A profile without energy and codecs, of what was measured.

@@ -6,8 +6,11 @@
 //! A store is not trusted: what it gives back is measured against its digest, each time.
 
 pub mod directory;
+mod open;
 #[cfg(feature = "s3")]
 pub mod s3;
+
+pub use open::open;
 
 use crate::exit::Exit;
 use kerf_wire::Digest;

@@ -5,10 +5,13 @@
 
 pub mod attribute;
 pub mod codecs;
+pub mod remote;
+mod rounds;
 mod run;
 pub mod sweep;
 mod taps;
 
 pub use attribute::{Attribution, attribute};
 pub use codecs::{CodecJob, measure_codecs};
+pub use rounds::{Refused, Steady, profile_in_rounds};
 pub use run::{Job, ProfileRunError, profile_model};

@@ -19,10 +19,7 @@ mod sys;
 
 use bind::Bound;
 use sys::{Interpreter, Side, TfLite};
-#[cfg_attr(
-    not(feature = "edgetpu"),
-    allow(unused_imports, reason = "for those who bring a delegate")
-)]
+#[cfg(feature = "edgetpu")]
 pub(super) use {delegate::Delegate, library::find, library::open, library::text};
 
 /// Its name in manifests.

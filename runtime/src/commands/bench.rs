@@ -11,6 +11,8 @@ use kerf_runtime::wire::{DType, Dim, TensorSpec};
 
 use super::target::{Ready, Target};
 
+mod profile;
+
 /// Measure load, latency and memory of one part or a whole model; one line of JSON on standard output.
 ///
 /// Without --input, every input is filled with the same pseudo-random numbers in each run; open dimensions are 1.
@@ -19,7 +21,8 @@ use super::target::{Ready, Target};
 Examples:
   kerf-stage bench --model lenet5.onnx
   kerf-stage bench --bundle bundle --part 0 --input photo.jpg --runs 200
-  kerf-stage bench --model lenet5.onnx --kernels")]
+  kerf-stage bench --model lenet5.onnx --kernels
+  kerf-stage bench --model lenet5.onnx --out board.json      a profile, for kerf plan --edge board.json")]
 pub(crate) struct Bench {
     #[command(flatten)]
     target: Target,
@@ -32,6 +35,18 @@ pub(crate) struct Bench {
     /// Runs before them that are not
     #[arg(long, value_name = "N", default_value_t = 10)]
     warmup: u32,
+    /// Write a profile of this machine, each kernel timed: what `kerf plan` and `kerf predict` work with
+    #[arg(long, value_name = "FILE", conflicts_with = "kernels")]
+    out: Option<std::path::PathBuf>,
+    /// What you call this machine in the profile; its host name by default
+    #[arg(long, value_name = "NAME", requires = "out")]
+    machine: Option<String>,
+    /// With --out: wait before each run, as a frame now and then finds the machine
+    #[arg(long, value_name = "MS", default_value_t = 20.0, requires = "out")]
+    pause_ms: f64,
+    /// With --out: begin no more runs after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 20.0, requires = "out")]
+    most: f64,
     /// Also time each kernel that the engine runs, in its order, as a table on standard error
     #[arg(long)]
     kernels: bool,
@@ -44,6 +59,9 @@ impl Bench {
             return Err(Failure::usage(format!(
                 "--runs and --warmup take 0 to {MAX_BENCH_RUNS}"
             )));
+        }
+        if self.out.is_some() {
+            return profile::write(self);
         }
         let mut ready = self.target.load()?;
         let load = start.elapsed();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use kerf_runtime::backend::LoadOptions;
 use kerf_runtime::bundle::{Bundle, open_model, set};
 use kerf_runtime::config::{BackendConfig, Config, StageConfig, TrustConfig};
 use kerf_runtime::exit::Failure;
@@ -38,6 +39,8 @@ pub(super) struct Ready {
     pub(super) model: Digest,
     /// Where inputs come from, if the configuration says so.
     pub(super) source: Option<PathBuf>,
+    /// How it was loaded.
+    pub(super) options: LoadOptions,
 }
 
 impl Ready {
@@ -60,6 +63,11 @@ impl Ready {
 }
 
 impl Target {
+    /// The bare model, where it is one.
+    pub(super) fn model(&self) -> Option<&Path> {
+        self.model.as_deref()
+    }
+
     #[cfg(feature = "http")]
     /// Loads the last part of the bundle, to answer by itself; of a set, the whole model.
     pub(super) fn resident(&self) -> Result<Resident, Failure> {
@@ -111,6 +119,7 @@ impl Target {
                 bundle: None,
                 model: artifact.sha256,
                 source,
+                options,
             });
         }
         let Some(dir) = &config.stage.bundle else {
@@ -138,6 +147,7 @@ impl Target {
             model: bundle.manifest().model.sha256,
             bundle: Some((bundle, part)),
             source,
+            options,
         })
     }
 }

@@ -1,14 +1,22 @@
 //! What it costs to move messages over a broker: sizes from small to large, there and back.
 //!
-//! Owns: what is sent when, and the line through what was measured. Must not know: models, plans.
+//! Owns: which sizes, how often, and the line through what was measured. Must not know: models, plans.
 //! Start at [`measure_link`]. The topics are those of a head and a tail, so an access list that lets these two work lets this work.
+//!
+//! It is to be quick as well as right. The sizes are those that this link moves within [`LONGEST`]: longer ones would only say
+//! again how fast it is. They take turns, so that what else happens on the link meets all of them; a size that has shown the same
+//! time often enough has no more turns. A probe does not wait for the answer to the one before it, only until the link is free.
+
+pub(super) mod line;
+mod probe;
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use kerf_wire::profile::{LinkPoint, Sample};
 
 use crate::broker::{Broker, BrokerError, Message};
+use line::Line;
+use probe::{Probes, Shot};
 
 /// Length of what the other end answers with.
 const ANSWER_BYTES: usize = 64;
@@ -16,10 +24,24 @@ const ANSWER_BYTES: usize = 64;
 const PAUSE: Duration = Duration::from_millis(20);
 /// The longest wait for one answer.
 const PATIENCE: Duration = Duration::from_mins(2);
-/// A size is sent no more often than this.
-const MOST_REPEATS: usize = 15;
-/// A size is sent at least this often.
-const LEAST_REPEATS: usize = 3;
+/// Sizes on the line.
+const SIZES: usize = 12;
+/// The smallest of them, bytes.
+const SMALLEST: usize = 64;
+/// The largest that is ever sent, bytes.
+const LARGEST: usize = 2 * 1024 * 1024;
+/// The largest occupies the link about this long.
+const LONGEST: Duration = Duration::from_millis(200);
+/// What is sent first to find out how fast the link is, bytes, and the factor between sizes.
+const FIRST: (usize, usize) = (4 * 1024, 4);
+/// A size whose bytes take this long shows how fast the link is.
+const SHOWS: Duration = Duration::from_millis(30);
+/// Turns of a size.
+const TURNS: std::ops::RangeInclusive<usize> = 3..=15;
+/// A size is settled when its middle half lies within this share of its median …
+const SETTLED: f64 = 0.03;
+/// … or within this.
+const SETTLED_MS: f64 = 0.05;
 
 /// Where probes go and where their answers come.
 #[derive(Debug, Clone)]
@@ -33,9 +55,7 @@ pub struct ProbeTopics {
 /// How it is measured.
 #[derive(Debug, Clone)]
 pub struct LinkPlan {
-    /// Sizes upwards, small to large.
-    pub sizes: Vec<usize>,
-    /// No size is begun after this; a size that would take longer than this divided by four is left out.
+    /// No turn is begun after this.
     pub most: Duration,
     /// False where nobody answers at the other end: then a small message behind each large one comes back to ourselves.
     pub is_answered: bool,
@@ -58,7 +78,7 @@ pub struct MeasuredLink {
     pub noise: f64,
 }
 
-/// Sends each size again and again and waits for its answer.
+/// Sends sizes in turn until each has settled, then a few large messages the other way.
 ///
 /// # Errors
 /// When the broker does not take or bring messages.
@@ -69,43 +89,112 @@ pub fn measure_link(
     mut progress: impl FnMut(usize, usize),
 ) -> Result<MeasuredLink, BrokerError> {
     broker.subscribe(&topics.back)?;
-    let mut probe = Probe {
-        broker,
-        topics,
-        is_answered: plan.is_answered,
-        next: 0,
-    };
     let begun = Instant::now();
-    let rtt_ms = probe.sample(0, 0, MOST_REPEATS * 2, plan.most / 4)?;
-    let mut up: Vec<LinkPoint> = Vec::new();
-    for (done, &size) in plan.sizes.iter().enumerate() {
-        if begun.elapsed() > plan.most / 2 && up.len() >= 2 || too_long(&up, size, plan.most) {
+    let mut probes = Probes::new(broker, topics, plan.is_answered);
+    let largest = find_largest(&mut probes)?;
+    // Size 0 is the round trip.
+    let sizes: Vec<usize> = std::iter::once(0).chain(sizes_up_to(largest)).collect();
+    let mut times: Vec<Vec<f64>> = vec![Vec::new(); sizes.len()];
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    for turn in 0..*TURNS.end() {
+        let open = |size: &usize| turn < *TURNS.start() || !is_settled(&times[*size]);
+        let shots: Vec<Shot> = order
+            .iter()
+            .filter(|size| open(size))
+            .map(|size| Shot::up(*size, sizes[*size]))
+            .collect();
+        if shots.is_empty() || turn >= *TURNS.start() && begun.elapsed() > plan.most {
             break;
         }
-        up.push(LinkPoint {
-            bytes: size as u64,
-            ms: probe.sample(size, 0, MOST_REPEATS, plan.most / 24)?,
-        });
-        progress(done + 1, plan.sizes.len());
+        for (size, took) in probes.fire(&shots)? {
+            times[size].push(took.as_secs_f64() * 1e3);
+        }
+        progress(sizes.len() - shots.len(), sizes.len());
+        // What a size's neighbour does to it is not always the same.
+        order.reverse();
     }
-    let line = Line::through(&up);
-    let largest = up.last().map_or(0, |point| point.bytes);
-    let down = usize::try_from(largest).unwrap_or(0);
-    let down_ms = if plan.is_answered {
-        probe.sample(0, down, LEAST_REPEATS, plan.most / 8)?.median
-    } else {
-        // Ours to ourselves: up and down again.
-        probe.echo(down)?.median - line.slope * down as f64
+    let rtt_ms = Sample::of(&times[0]);
+    let point = |(bytes, times): (&usize, &Vec<f64>)| LinkPoint {
+        bytes: *bytes as u64,
+        ms: Sample::of(times),
     };
-    let down_ms_byte = (down_ms - rtt_ms.median).max(0.0) / (down as f64).max(1.0);
+    let up: Vec<LinkPoint> = sizes.iter().zip(&times).skip(1).map(point).collect();
+    let line = Line::through(&up);
     Ok(MeasuredLink {
+        down_ms_byte: down(&mut probes, &sizes, &times)?,
         frame_ms: (line.base - rtt_ms.median).max(0.0),
         rtt_ms,
         noise: line.noise(&up),
         up,
         up_ms_byte: line.slope,
-        down_ms_byte,
     })
+}
+
+/// The size that occupies the link for about [`LONGEST`].
+fn find_largest(probes: &mut Probes<'_>) -> Result<usize, BrokerError> {
+    // The first wakes connections and lets buffers grow.
+    probes.once(Shot::up(0, 0))?;
+    let nothing = probes.once(Shot::up(0, 0))?.min(probes.once(Shot::up(0, 0))?);
+    let mut size = FIRST.0;
+    loop {
+        // The quicker of two: one that was late for another reason would make the link look slow.
+        let took = probes.once(Shot::up(0, size))?.min(probes.once(Shot::up(0, size))?);
+        let took = took.saturating_sub(nothing);
+        if took >= SHOWS || size >= LARGEST {
+            let rate = size as f64 / took.as_secs_f64().max(1e-9);
+            probes.bytes_s = rate;
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "`as` saturates; a rate is positive"
+            )]
+            let largest = (rate * LONGEST.as_secs_f64()) as usize;
+            return Ok(largest.clamp(SMALLEST * SIZES, LARGEST));
+        }
+        size = (size * FIRST.1).min(LARGEST);
+    }
+}
+
+/// Each as many times the one before.
+fn sizes_up_to(largest: usize) -> impl Iterator<Item = usize> {
+    let factor = (largest as f64 / SMALLEST as f64).powf(1.0 / (SIZES - 1) as f64);
+    (0..SIZES).map(move |step| {
+        let size = SMALLEST as f64 * factor.powf(step as f64);
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between the smallest and the largest"
+        )]
+        let size = size.round() as usize;
+        size
+    })
+}
+
+fn is_settled(times: &[f64]) -> bool {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |quarter: usize| sorted.get(sorted.len() * quarter / 4).copied().unwrap_or(f64::NAN);
+    let width = at(3) - at(1);
+    width <= (at(2) * SETTLED).max(SETTLED_MS)
+}
+
+/// Milliseconds a byte on the way back.
+fn down(probes: &mut Probes<'_>, sizes: &[usize], times: &[Vec<f64>]) -> Result<f64, BrokerError> {
+    // The second largest: large enough to tell bytes from delay.
+    let (size, up) = match (sizes, times) {
+        ([.., size, _], [.., up, _]) => (*size, up),
+        _ => return Ok(0.0),
+    };
+    let rtt_ms = times.first().map_or(0.0, |rtt| Sample::of(rtt).median);
+    let shots: Vec<Shot> = (0..*TURNS.start()).map(|turn| Shot::down(turn, size)).collect();
+    let took = probes.fire(&shots)?;
+    let took: Vec<f64> = took.iter().map(|(_, took)| took.as_secs_f64() * 1e3).collect();
+    let mut down_ms = Sample::of(&took).median - rtt_ms;
+    if !probes.is_answered {
+        // Ours to ourselves: up and down again.
+        down_ms -= Sample::of(up).median - rtt_ms;
+    }
+    Ok(down_ms.max(0.0) / (size as f64).max(1.0))
 }
 
 /// Answers probes until told to stop: the other end of [`measure_link`].
@@ -118,12 +207,12 @@ pub fn answer_probes(
     mut goes_on: impl FnMut() -> bool,
 ) -> Result<(), BrokerError> {
     while goes_on() {
-        let Some(delivery) = broker.receive(Duration::from_millis(200))? else {
+        let Some(delivery) = broker.receive(Duration::from_millis(50))? else {
             continue;
         };
         if delivery.message.topic == topics.there {
             let wanted = delivery.message.payload.get(8..12).and_then(|b| b.try_into().ok());
-            let wanted = wanted.map_or(0, u32::from_le_bytes) as usize;
+            let wanted = (wanted.map_or(0, u32::from_le_bytes) as usize).min(LARGEST);
             let mut answer = delivery.message.payload.get(..8).unwrap_or_default().to_vec();
             answer.resize(ANSWER_BYTES.max(wanted), 0);
             broker.publish(&Message::new(topics.back.clone(), answer.clone()), PATIENCE)?;
@@ -136,170 +225,25 @@ pub fn answer_probes(
     Ok(())
 }
 
-/// One that would take over a quarter of all the time by the two largest before it.
-fn too_long(up: &[LinkPoint], size: usize, most: Duration) -> bool {
-    let [.., a, b] = up else { return false };
-    let slope = (b.ms.median - a.ms.median) / (b.bytes.saturating_sub(a.bytes) as f64).max(1.0);
-    let ms = b.ms.median + slope * (size as u64).saturating_sub(b.bytes) as f64;
-    ms > most.as_secs_f64() * 1e3 / 4.0
-}
-
-struct Probe<'a> {
-    broker: &'a mut dyn Broker,
-    topics: &'a ProbeTopics,
-    is_answered: bool,
-    next: u64,
-}
-
-impl Probe<'_> {
-    fn sample(&mut self, up: usize, down: usize, most: usize, time: Duration) -> Result<Sample, BrokerError> {
-        let (begun, mut times) = (Instant::now(), Vec::new());
-        // The first warms up: buffers grow, connections wake.
-        for round in 0..=most {
-            if round > LEAST_REPEATS && begun.elapsed() > time {
-                break;
-            }
-            let took = self.once(up, down)?;
-            if round > 0 {
-                times.push(took.as_secs_f64() * 1e3);
-            }
-        }
-        Ok(Sample::of(&times))
-    }
-
-    fn once(&mut self, up: usize, down: usize) -> Result<Duration, BrokerError> {
-        self.next += 1;
-        let token = self.next.to_le_bytes();
-        let mut payload = token.to_vec();
-        payload.extend(u32::try_from(down).unwrap_or(u32::MAX).to_le_bytes());
-        let length = up.max(payload.len());
-        payload.resize(length, 0x5A);
-        std::thread::sleep(PAUSE);
-        let start = Instant::now();
-        self.publish(&self.topics.there.clone(), payload.into())?;
-        if !self.is_answered {
-            let mut marker = token.to_vec();
-            marker.resize(ANSWER_BYTES, 0);
-            self.publish(&self.topics.back.clone(), marker.into())?;
-        }
-        for _ in 0..=usize::from(self.is_answered) {
-            self.wait_for(&token)?;
-        }
-        Ok(start.elapsed())
-    }
-
-    fn echo(&mut self, length: usize) -> Result<Sample, BrokerError> {
-        let mut times = Vec::new();
-        for _ in 0..LEAST_REPEATS {
-            self.next += 1;
-            let token = self.next.to_le_bytes();
-            let mut payload = token.to_vec();
-            payload.resize(length.max(ANSWER_BYTES), 0);
-            let start = Instant::now();
-            self.publish(&self.topics.back.clone(), payload.into())?;
-            self.wait_for(&token)?;
-            times.push(start.elapsed().as_secs_f64() * 1e3);
-        }
-        Ok(Sample::of(&times))
-    }
-
-    fn publish(&mut self, topic: &str, payload: Bytes) -> Result<(), BrokerError> {
-        if self.broker.publish(&Message::new(topic, payload), PATIENCE)? {
-            return Ok(());
-        }
-        Err(nobody(format!("it took nothing for {PATIENCE:?}")))
-    }
-
-    fn wait_for(&mut self, token: &[u8]) -> Result<(), BrokerError> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(nobody(format!("no answer to a probe within {PATIENCE:?}")));
-            }
-            let Some(delivery) = self.broker.receive(left)? else {
-                continue;
-            };
-            let is_ours = delivery.message.payload.starts_with(token);
-            self.broker.ack(delivery.token)?;
-            if is_ours {
-                return Ok(());
-            }
-        }
-    }
-}
-
-fn nobody(why: String) -> BrokerError {
-    BrokerError::Unreachable {
-        broker: "the broker".to_owned(),
-        why,
-    }
-}
-
-/// Milliseconds over bytes.
-#[derive(Debug, Clone, Copy)]
-struct Line {
-    base: f64,
-    slope: f64,
-}
-
-impl Line {
-    /// Least squares of the relative error: small messages count as much as large ones.
-    fn through(points: &[LinkPoint]) -> Self {
-        let [mut w, mut wx, mut wxx, mut wy, mut wxy] = [0.0; 5];
-        for point in points.iter().filter(|point| point.ms.median > 0.0) {
-            let (x, y) = (point.bytes as f64, point.ms.median);
-            let weight = 1.0 / (y * y);
-            w += weight;
-            wx += weight * x;
-            wxx += weight * x * x;
-            wy += weight * y;
-            wxy += weight * x * y;
-        }
-        let determinant = w * wxx - wx * wx;
-        if determinant <= 0.0 {
-            return Self {
-                base: wy / w.max(f64::MIN_POSITIVE),
-                slope: f64::MIN_POSITIVE,
-            };
-        }
-        Self {
-            base: (wxx * wy - wx * wxy) / determinant,
-            slope: ((w * wxy - wx * wy) / determinant).max(1e-12),
-        }
-    }
-
-    fn noise(self, points: &[LinkPoint]) -> f64 {
-        let off = |point: &LinkPoint| {
-            let line = self.base + self.slope * point.bytes as f64;
-            ((point.ms.median - line) / point.ms.median.max(1e-6)).abs()
-        };
-        let all: Vec<f64> = points.iter().map(off).collect();
-        Sample::of(&all).p95
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn point(bytes: u64, ms: f64) -> LinkPoint {
-        LinkPoint {
-            bytes,
-            ms: Sample::exact(ms),
-        }
+    #[test]
+    fn a_dozen_sizes_from_the_smallest_to_the_largest() {
+        let sizes: Vec<usize> = sizes_up_to(LARGEST).collect();
+        assert_eq!(
+            (sizes.len(), sizes.first(), sizes.last()),
+            (12, Some(&64), Some(&LARGEST))
+        );
+        assert!(sizes.is_sorted_by(|a, b| a < b));
     }
 
     #[test]
-    fn a_line_is_found_and_what_is_off_it_is_told() {
-        let exact: Vec<LinkPoint> = [100, 1_000, 10_000, 100_000]
-            .map(|bytes| point(bytes, 30.0 + bytes as f64 * 1e-3))
-            .into();
-        let line = Line::through(&exact);
-        assert!((line.base - 30.0).abs() < 1e-6 && (line.slope - 1e-3).abs() < 1e-9);
-        assert!(line.noise(&exact) < 1e-6);
-        let mut off = exact;
-        off[2] = point(10_000, 60.0);
-        assert!(Line::through(&off).noise(&off) > 0.1);
+    fn what_jumps_about_is_not_settled() {
+        assert!(is_settled(&[10.0, 10.1, 10.2]) && is_settled(&[0.10, 0.12, 0.11]));
+        assert!(!is_settled(&[10.0, 14.0, 10.1, 18.0]));
+        // One that was late does not keep a size open for ever.
+        assert!(is_settled(&[10.0, 10.1, 10.05, 10.1, 30.0]));
     }
 }

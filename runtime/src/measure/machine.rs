@@ -10,6 +10,13 @@ pub fn background_load() -> Option<f64> {
     Some(load / cpus.get() as f64)
 }
 
+/// Nanoseconds that this thread has waited for a CPU although it could have run, since it began.
+pub(super) fn waited_ns() -> Option<u64> {
+    // proc(5), schedstat: on a CPU, waiting for one, times on one.
+    let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// The most memory that this process has held.
 pub fn peak_resident_bytes() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/status").ok()?;
@@ -25,6 +32,7 @@ mod tests {
         if cfg!(target_os = "linux") {
             assert!(super::peak_resident_bytes() > Some(100_000));
             assert!(super::background_load() >= Some(0.0));
+            assert!(super::waited_ns().is_some());
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `kerf codec`: what crosses a cut in fewer bytes, and what that costs in accuracy.
 
+mod entry;
 mod equal;
 pub mod fit;
 mod plot;

@@ -1,5 +1,6 @@
 //! `kerf profile`: what a model costs on this machine.
 
+mod host;
 mod inputs;
 mod link;
 mod sweep;
@@ -25,8 +26,10 @@ use crate::profile::{Attribution, Job, ProfileRunError, attribute, profile_model
     kerf profile model.onnx --sweep --rep 5 --uplink-kbit-s 8000 -o sweep.json --csv time_table.csv\n  \
     kerf profile model.onnx --backend onnxruntime --threads 4 --runs 200 -o cloud.json\n  \
     kerf profile model.onnx --data photos --mean 127 --scale 128 -o desk.json        codecs on real data\n  \
-    kerf profile --link mqtt://broker:1883 -o link.json                              a link: kerf plan --link link.json\n\n\
-    On a board: kerf-stage bench --model model.onnx --out board.json. Then: kerf plan model.onnx --edge board.json --cloud cloud.json …"
+    kerf profile --link mqtt://broker:1883 -o link.json                              a link: kerf plan --link link.json\n  \
+    kerf profile --link mqtt://broker:1883 --store http://minio:9000 -o link.json    and the store for large frames\n  \
+    kerf profile model.onnx --host me@board -o board.json                            another machine, by SSH with keys\n\n\
+    On a board by hand: kerf-stage bench --model model.onnx --out board.json. Then: kerf plan model.onnx --edge board.json --cloud cloud.json …"
 )]
 pub struct Args {
     /// The ONNX model; not needed with --link.
@@ -56,6 +59,9 @@ pub struct Args {
     /// Begin no more runs after this many seconds.
     #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
     pub most: f64,
+    /// End earlier, once the median is known within this share of it (half a 95 % interval); 0 for all runs.
+    #[arg(long, default_value_t = 0.02, value_name = "FRACTION")]
+    pub within: f64,
     /// Wait before each run, as a frame now and then finds the machine; 0 for frames without a pause.
     #[arg(long, default_value_t = 20.0, value_name = "MS")]
     pub pause_ms: f64,
@@ -74,6 +80,9 @@ pub struct Args {
     /// A link instead of a model.
     #[command(flatten)]
     pub link: link::LinkArgs,
+    /// Another machine instead of this one.
+    #[command(flatten)]
+    pub host: host::HostArgs,
     /// Every split for real.
     #[command(flatten)]
     pub sweep: sweep::SweepArgs,
@@ -102,6 +111,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let Some(model) = &args.model else {
         return Err(Failure::usage("a model is needed"));
     };
+    if let Some(host) = &args.host.host {
+        return host::run(args, model, host);
+    }
     if args.sweep.sweep {
         return sweep::run(model, &args.backend, args.output.as_deref(), &args.sweep);
     }
@@ -121,6 +133,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             warm_up: args.warm_up,
             runs: args.runs,
             most,
+            within: (args.within > 0.0).then_some(args.within),
             pause,
             sensors: args.sensors.clone(),
         },

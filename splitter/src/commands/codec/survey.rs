@@ -12,7 +12,7 @@ use kerf_wire::codec::{Codec, Packer, Quantiser};
 use kerf_wire::manifest::Preprocess;
 
 use super::report::{csv, images_text, text};
-use super::{equal, parse_loss, plot, trial};
+use super::{entry, equal, parse_loss, plot, trial};
 use crate::codec::{self, Blocks, Data, DataArgs, Score, Trial};
 use crate::commands::image::ImageArgs;
 use crate::commands::{find_values, print, read_graph, write_whole};
@@ -34,7 +34,8 @@ const SMALLEST_SIDE: f64 = 0.05;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kerf codec survey model.onnx --data photos --colour rgb --mean 127 --scale 128 --crops 500\n  \
-    kerf codec survey model.onnx --data held-out.npz --at /Relu_3_output_0 --csv rows.csv --plot rows.svg\n\n\
+    kerf codec survey model.onnx --data held-out.npz --at /Relu_3_output_0 --csv rows.csv --plot rows.svg\n  \
+    kerf codec survey model.onnx --data photos --cuts 8 --profile device.json    then: kerf plan --edge device.json --codec-loss 0.01\n\n\
     `uniform` is not a codec: it is a uniform quantiser at the entropy of its output, which no coder with one table\n\
     beats. `jpeg` is the image sent whole. Agreement is with the same model on raw tensors.")]
 pub struct Args {
@@ -58,6 +59,10 @@ pub struct Args {
     /// All rows as CSV.
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
+    /// Enter how many answers each codec changes into this profile of the model (`kerf profile -o`); repeat it for every machine
+    /// of a plan. `kerf plan` then takes codecs that change at most --codec-loss of them.
+    #[arg(long, value_name = "FILE")]
+    pub profile: Vec<PathBuf>,
     /// Bits against loss as an SVG.
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
@@ -74,6 +79,10 @@ pub(super) struct Row {
     pub(super) score: Score,
     /// False for what it is compared with.
     pub(super) is_codec: bool,
+    /// The codec itself, with its table where it has one; none for what it is compared with.
+    pub(super) used: Option<Codec>,
+    /// Bytes that cross raw.
+    pub(super) raw_bytes: f64,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -91,7 +100,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let name = graph.value(cut).name.clone();
         log::info!("event=survey cut={name:?}");
         let mut trial = open(&model, &graph, cut, &backends, &data)?;
-        rows.extend(of_cut(&name, &mut trial)?);
+        let raw_bytes = graph.value(cut).bytes().unwrap_or(0) as f64;
+        rows.extend(of_cut(&name, raw_bytes, &mut trial)?);
         print(&text(&name, &rows, args.max_loss))?;
         print(&equal::text(&name, &rows))?;
     }
@@ -99,6 +109,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let of_images = images(&mut whole, &data, how)?;
         print(&images_text(&of_images))?;
         rows.extend(of_images);
+    }
+    for path in &args.profile {
+        let entered = entry::enter(path, &model, &rows)?;
+        log::info!("event=entered profile={} values={entered}", path.display());
     }
     if let Some(path) = &args.csv {
         write_whole(path, csv(&rows).as_bytes())?;
@@ -144,14 +158,16 @@ fn best_cuts(graph: &Graph, count: usize) -> Result<Vec<ValueId>, Failure> {
     }
 }
 
-fn of_cut(name: &str, trial: &mut Trial) -> Result<Vec<Row>, Failure> {
+fn of_cut(name: &str, raw_bytes: f64, trial: &mut Trial) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
-    let mut push = |codec: String, score: Score, is_codec: bool| {
+    let mut push = |codec: String, score: Score, used: Option<Codec>| {
         rows.push(Row {
             cut: name.to_owned(),
             codec,
             score,
-            is_codec,
+            is_codec: used.is_some(),
+            used,
+            raw_bytes,
         });
     };
     let built = |packer: Packer| packer != Packer::Zstd || cfg!(feature = "zstd");
@@ -160,18 +176,22 @@ fn of_cut(name: &str, trial: &mut Trial) -> Result<Vec<Row>, Failure> {
         let is_shown = quantiser != Quantiser::Bf16 && (packer != Packer::Bitmap || quantiser == Quantiser::Int8);
         if is_shown {
             let codecs = vec![Codec::plain(id); trial.values().len()];
-            push(id.to_string(), trial.score(&codecs)?, true);
+            push(id.to_string(), trial.score(&codecs)?, codecs.first().cloned());
         }
     }
     for (blocks, label) in [(Blocks::Longest, "dct"), (Blocks::One, "dct 1x1")] {
         for coarseness in COARSENESS {
             let codecs = codec::codecs(trial, blocks, coarseness);
             let step = codec::BASE_STEP * 2.0_f32.powf(f32::from(coarseness) / 4.0);
-            push(format!("{label} step {step:.2}"), trial.score(&codecs)?, true);
+            push(
+                format!("{label} step {step:.2}"),
+                trial.score(&codecs)?,
+                codecs.first().cloned(),
+            );
         }
     }
     for step in UNIFORM {
-        push(format!("(uniform step {step})"), codec::uniform(trial, step)?, false);
+        push(format!("(uniform step {step})"), codec::uniform(trial, step)?, None);
     }
     Ok(rows)
 }
@@ -214,6 +234,8 @@ fn images(whole: &mut Step, data: &Data, how: &Preprocess) -> Result<Vec<Row>, F
                 ..Score::default()
             },
             is_codec: false,
+            used: None,
+            raw_bytes: 0.0,
         });
     }
     Ok(rows)

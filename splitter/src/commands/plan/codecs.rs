@@ -15,7 +15,7 @@ pub struct CodecArgs {
     /// Largest error of a crossing tensor, root mean square over root mean square; f16 has 0.0003, int8 about 0.01.
     #[arg(long, default_value_t = 0.001, value_name = "FRACTION")]
     pub codec_error: f64,
-    /// Largest share of answers that may change, for codecs that a profile holds judged on data.
+    /// Largest share of answers that may change, for codecs judged on data: `kerf codec survey --profile` enters that.
     #[arg(long, default_value_t = 0.01, value_name = "FRACTION")]
     pub codec_loss: f64,
 }

@@ -8,8 +8,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kerf_runtime::broker::Broker as _;
 use kerf_runtime::broker::mqtt::{BrokerUrl, Credentials, MqttBroker, MqttConfig, TlsConfig};
 use kerf_runtime::bundle::read_bounded;
+use kerf_runtime::config::StoreConfig;
 use kerf_runtime::measure::link::{LinkPlan, MeasuredLink, ProbeTopics, answer_probes, measure_link};
-use kerf_wire::profile::{LINK_FORMAT, LinkProfile};
+use kerf_runtime::measure::store::measure_store;
+use kerf_runtime::object;
+use kerf_wire::profile::{LINK_FORMAT, LinkProfile, StoreCost};
 
 use super::super::table::{bytes, ms, table};
 use super::super::{print, write_whole};
@@ -17,10 +20,8 @@ use crate::exit::{Exit, Failure, OrExit as _};
 
 /// Longest password file or certificate, bytes.
 const MAX_SECRET_BYTES: u64 = 1024 * 1024;
-/// From the smallest to the largest message: a dozen sizes.
-const SIZES: [usize; 12] = [
-    64, 512, 2_048, 8_192, 16_384, 32_768, 65_536, 131_072, 262_144, 524_288, 1_048_576, 2_097_152,
-];
+/// Frames up to this many bytes travel on the broker where the stages are not told otherwise.
+const INLINE_BYTES: u64 = 96 * 1024;
 /// Faster than this a line cannot be told from none.
 const FASTEST_KBIT_S: f64 = 1e9;
 
@@ -52,7 +53,16 @@ pub struct LinkArgs {
     /// Certificate authority of the broker, PEM.
     #[arg(long, requires = "link", value_name = "FILE")]
     pub broker_ca: Option<PathBuf>,
-    /// Begin no more sizes after this.
+    /// Where frames too large for the broker go: it is measured too, by objects that are put, fetched and removed.
+    #[command(flatten)]
+    pub store: StoreConfig,
+    /// The same store as the other end reaches it; without it objects are fetched from here.
+    #[arg(long, value_name = "URL", requires_all = ["link", "store-url"])]
+    pub far_store: Option<String>,
+    /// Frames of more bytes than this will go to the store (`--inline-bytes` of the stages).
+    #[arg(long, default_value_t = INLINE_BYTES, requires = "link", value_name = "BYTES")]
+    pub store_above: u64,
+    /// Begin no more probes after this; it ends earlier when every size shows the same time again.
     #[arg(long, default_value_t = 20.0, requires = "link", value_name = "SECONDS")]
     pub link_most: f64,
 }
@@ -82,6 +92,11 @@ impl LinkArgs {
         Ok(MqttBroker::connect(config)?)
     }
 
+    fn most(&self) -> Result<Duration, Failure> {
+        Duration::try_from_secs_f64(self.link_most)
+            .map_err(|why| Failure::usage(format!("--link-most {}: {why}", self.link_most)))
+    }
+
     fn topics(&self) -> ProbeTopics {
         ProbeTopics {
             there: format!("kerf/{}/frames/probe", self.probe_device),
@@ -100,7 +115,8 @@ pub(super) fn run(args: &LinkArgs, output: Option<&Path>) -> Result<(), Failure>
         return Ok(answer_probes(&mut broker, &args.topics(), || true)?);
     }
     let measured = measure(args, url)?;
-    let document = document(args, url, &measured);
+    let mut document = document(args, url, &measured);
+    document.store = store(args)?;
     if let Some(path) = output {
         write_whole(path, document.to_json().or_exit(Exit::Bug)?.as_bytes())?;
     }
@@ -108,19 +124,19 @@ pub(super) fn run(args: &LinkArgs, output: Option<&Path>) -> Result<(), Failure>
 }
 
 fn measure(args: &LinkArgs, url: &str) -> Result<MeasuredLink, Failure> {
-    let most = Duration::try_from_secs_f64(args.link_most)
-        .map_err(|why| Failure::usage(format!("--link-most {}: {why}", args.link_most)))?;
     let plan = LinkPlan {
-        sizes: SIZES.to_vec(),
-        most,
+        most: args.most()?,
         is_answered: args.answered || args.far.is_some(),
     };
     let mut near = args.connect(url, "near")?;
-    let bar = ProgressBar::new(SIZES.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} sizes, {elapsed} gone") {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} sizes have settled, {elapsed} gone") {
         bar.set_style(style);
     }
-    let progress = |done: usize, _| bar.set_position(done as u64);
+    let progress = |done: usize, all: usize| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    };
     let topics = args.topics();
     let measured = match &args.far {
         None => measure_link(&mut near, &topics, &plan, progress),
@@ -141,6 +157,30 @@ fn measure(args: &LinkArgs, url: &str) -> Result<MeasuredLink, Failure> {
     };
     bar.finish_and_clear();
     Ok(measured?)
+}
+
+/// The object store, where one is named.
+fn store(args: &LinkArgs) -> Result<Option<StoreCost>, Failure> {
+    let Some(mut near) = object::open(&args.store)? else {
+        return Ok(None);
+    };
+    let far = StoreConfig {
+        url: args.far_store.clone().or_else(|| args.store.url.clone()),
+        ..args.store.clone()
+    };
+    let Some(mut far) = object::open(&far)? else {
+        return Ok(None);
+    };
+    let measured = measure_store(near.as_mut(), far.as_mut(), args.most()?)?;
+    let (put, fetch) = (measured.put_cost(), measured.fetch_cost());
+    Ok(Some(StoreCost {
+        url: args.store.url.clone().unwrap_or_default(),
+        above_bytes: args.store_above,
+        put_ms: put.fixed_ms,
+        put_ns_byte: put.ns_byte,
+        fetch_ms: fetch.fixed_ms,
+        fetch_ns_byte: fetch.ns_byte,
+    }))
 }
 
 fn document(args: &LinkArgs, url: &str, measured: &MeasuredLink) -> LinkProfile {
@@ -179,7 +219,7 @@ fn text(link: &LinkProfile) -> String {
             ]
         })
         .collect();
-    format!(
+    let mut text = format!(
         "{}up {:.0} kbit/s, down {:.0} kbit/s, RTT {} ms, {} ms a frame beside it; sizes are within {:.1} % of that line\n",
         table(["BYTES", "MS", "LINE", "RUNS"], &rows, 0),
         link.uplink_kbit_s,
@@ -187,5 +227,18 @@ fn text(link: &LinkProfile) -> String {
         ms(link.rtt_ms.median),
         ms(link.frame_ms),
         link.noise * 100.0
-    )
+    );
+    if let Some(store) = &link.store {
+        let mb_s = |ns_byte: f64| 1e3 / ns_byte.max(1e-6);
+        text += &format!(
+            "store {}: {} ms to put and {:.0} MB/s, {} ms to fetch and {:.0} MB/s; for frames above {}\n",
+            store.url,
+            ms(store.put_ms),
+            mb_s(store.put_ns_byte),
+            ms(store.fetch_ms),
+            mb_s(store.fetch_ns_byte),
+            bytes(store.above_bytes)
+        );
+    }
+    text
 }
