@@ -18,11 +18,15 @@ pub use features::{Observation, observe};
 pub use fit::{FitError, Fitted, Predicted};
 pub use held_out::{HeldOut, hold_out};
 
+use std::collections::BTreeMap;
+
 use kerf_wire::profile::Machine;
 use serde::{Deserialize, Serialize};
 
+/// How the names of made-up networks begin: they teach, and are not judged.
+pub const GENERATED: &str = "generated";
 /// The predictor format that this program writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Longest predictor, bytes.
 pub const MAX_PREDICTOR_BYTES: usize = 64 * 1024 * 1024;
 /// Most observations of one predictor.
@@ -44,12 +48,12 @@ pub struct Predictor {
     pub errors: Errors,
 }
 
-/// Quantiles of ln(measured ÷ predicted) over what was left out while fitting.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// ln(measured ÷ predicted) of what was left out while fitting.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Errors {
-    /// 5 % and 95 % of nodes.
-    pub node: [f64; 2],
+    /// Ends of the interval that holds 90 % of nodes, by their class; the empty name for all others.
+    pub node: BTreeMap<String, [f64; 2]>,
     /// Smallest and largest of whole models.
     pub model: [f64; 2],
 }

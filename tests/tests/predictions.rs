@@ -25,11 +25,11 @@ fn rule(o: &Observation, index: usize) -> f64 {
 fn a_machine_that_obeys_a_rule_is_predicted_for_models_that_were_left_out() {
     let mut observations = Vec::new();
     for seed in 0..24 {
-        // Judged like real models: half of the made-up ones get names of their own.
-        let name = if seed % 2 == 0 {
-            format!("generated-{seed}")
-        } else {
+        // Judged like real models: a quarter of the made-up ones get names of their own.
+        let name = if seed % 4 == 1 {
             format!("model-{seed}")
+        } else {
+            format!("generated-{seed}")
         };
         let graph = graph(generate::network(seed), &name);
         observations.extend(observe(&graph, &name).into_iter().map(|(_, o)| o));
@@ -48,7 +48,7 @@ fn a_machine_that_obeys_a_rule_is_predicted_for_models_that_were_left_out() {
         o.ms = rule(o, index);
     }
     let (held_out, errors) = hold_out(&observations).unwrap();
-    assert_eq!(held_out.len(), 12);
+    assert_eq!(held_out.len(), 6);
     let mut off: Vec<f64> = held_out
         .iter()
         .map(kerf_splitter::predict::HeldOut::relative_error)
@@ -62,11 +62,11 @@ fn a_machine_that_obeys_a_rule_is_predicted_for_models_that_were_left_out() {
         / nodes as f64;
     println!(
         "median error {:.3}, worst {:.3}, {covered:.3} of {nodes} nodes in their intervals",
-        off[6], off[11]
+        off[3], off[5]
     );
-    assert!(off[6] <= 0.10, "{off:?}");
+    assert!(off[3] <= 0.10, "{off:?}");
     assert!((0.85..=0.97).contains(&covered), "{covered}");
-    assert!(errors.node[0] < 0.0 && errors.node[1] > 0.0);
+    assert!(errors.node.values().all(|[low, high]| low < high), "{errors:?}");
 }
 
 #[test]
@@ -90,11 +90,47 @@ fn calibrate_then_predict_then_plan() {
     calibrate
         .arg("calibrate")
         .arg(model("lenet5"))
-        .arg(model("resnet8_digits"));
+        .arg(model("resnet8_digits"))
+        // What the engine refuses is left out, the others are measured.
+        .arg(model("node_loop11"));
     calibrate
-        .args(["--generated", "4", "--runs", "6", "--most", "0.5", "-o"])
+        .args([
+            "--generated",
+            "4",
+            "--runs",
+            "6",
+            "--rounds",
+            "2",
+            "--pause-ms",
+            "0",
+            "--most",
+            "0.5",
+            "--keep",
+        ])
+        .arg(dir.path().join("kept"))
+        .arg("-o")
         .arg(&predictor);
     let text = succeed(&mut calibrate);
+    // The same again, of what was kept: nothing is measured, so every figure is the same.
+    let again = dir.path().join("again.json");
+    let mut fit = kerf();
+    fit.arg("calibrate")
+        .arg(model("lenet5"))
+        .arg(model("resnet8_digits"))
+        .arg("--measured");
+    succeed(fit.arg(dir.path().join("kept")).arg("-o").arg(&again));
+    let observed = |file: &std::path::Path| {
+        let bytes = std::fs::read(file).unwrap();
+        let mut all = kerf_splitter::predict::Predictor::parse(&bytes).unwrap().observations;
+        all.sort_by(|a, b| (&a.model, a.place).partial_cmp(&(&b.model, b.place)).unwrap());
+        all
+    };
+    let (measured, fitted_again) = (observed(&predictor), observed(&again));
+    assert_eq!(measured.len(), fitted_again.len());
+    for (a, b) in measured.iter().zip(&fitted_again) {
+        assert!((a.ms - b.ms).abs() <= 1e-9 * a.ms, "{a:?} {b:?}");
+        assert_eq!((&a.model, &a.kind, &a.behind), (&b.model, &b.kind, &b.behind));
+    }
     assert!(
         text.contains("resnet8_digits") && text.contains("median error of whole models"),
         "{text}"

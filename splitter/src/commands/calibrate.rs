@@ -1,6 +1,9 @@
 //! `kerf calibrate`: teach a predictor what this machine takes.
 
-use std::path::{Path, PathBuf};
+mod kept;
+mod show;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,20 +12,19 @@ use kerf_runtime::measure;
 use kerf_wire::Profile;
 
 use super::profile::host_name;
-use super::table::{ms, table};
 use super::{print, read_graph, write_whole};
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::graph::Graph;
 use crate::graph::shapes::Symbols;
-use crate::predict::{FORMAT, FitError, HeldOut, Observation, Predictor, generate, hold_out, observe};
-use crate::profile::{Job, attribute, profile_model};
+use crate::predict::{FORMAT, FitError, GENERATED, Observation, Predictor, generate, hold_out, observe};
+use crate::profile::{Job, Steady, attribute, profile_in_rounds};
 
 /// Teach a predictor what this machine takes, with made-up networks and the models that you have.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kerf calibrate *.onnx -o board.predictor.json\n  kerf calibrate --generated 60 a.onnx b.onnx -o desk.json\n  \
     kerf predict other.onnx --with desk.json -o other-on-desk.json\n\n\
-    Takes minutes. Each model is left out once and predicted by the others: the table says how far off that was, beside how \
+    Takes minutes; models that the engine refuses are left out. Each model is left out once and predicted by the others: the table says how far off that was, beside how \
     much the machine itself varied."
 )]
 pub struct Args {
@@ -38,12 +40,24 @@ pub struct Args {
     /// The engine.
     #[arg(long, default_value = "tract")]
     pub backend: String,
-    /// Runs of each model.
-    #[arg(long, default_value_t = 20)]
+    /// Turns of each model: what counts is the one in which nothing else was in the way.
+    #[arg(long, default_value_t = 5)]
+    pub rounds: u32,
+    /// Runs of each model a turn.
+    #[arg(long, default_value_t = 7)]
     pub runs: u32,
-    /// Begin no more runs of a model after this many seconds.
-    #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
+    /// Begin no more runs of a turn after this many seconds.
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
     pub most: f64,
+    /// Wait before each run, as `kerf profile` does; 0 for frames without a pause.
+    #[arg(long, default_value_t = 20.0, value_name = "MS")]
+    pub pause_ms: f64,
+    /// Keep the made-up networks and every model's profile in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub keep: Option<PathBuf>,
+    /// Measure nothing: take the made-up networks and the profiles that --keep has left in this folder.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "keep")]
+    pub measured: Option<PathBuf>,
     /// What you call this machine; its host name by default.
     #[arg(long, value_name = "NAME")]
     pub machine: Option<String>,
@@ -58,65 +72,101 @@ impl From<FitError> for Failure {
 /// Measures, fits, judges and writes.
 ///
 /// # Errors
-/// When a model is refused or does not run, or nothing can be fitted.
+/// When fewer than two models run, or nothing can be fitted.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let bar = ProgressBar::new(args.generated + args.models.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} models, {elapsed} gone, {eta} left") {
-        bar.set_style(style);
-    }
-    let mut observations = Vec::new();
-    let mut noise = Vec::new();
-    let mut machine = None;
-    let folder = tempfile::tempdir().or_exit(Exit::DiskFull)?;
-    let generated = (0..args.generated).map(|seed| {
-        let file = folder.path().join(format!("generated-{seed}.onnx"));
-        std::fs::write(&file, generate::network(seed)).or_exit(Exit::DiskFull)?;
-        Ok::<PathBuf, Failure>(file)
-    });
-    for file in generated.chain(args.models.iter().cloned().map(Ok)) {
-        let file = file?;
-        let (graph, profile) = measure_model(args, &file)?;
-        noise.push((profile.model.name.clone(), profile.run_ms.relative_noise()));
-        observations.extend(observations_of(&graph, &profile));
-        machine.get_or_insert(profile.machine);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
+    let measured = match &args.measured {
+        Some(folder) => kept::read(folder, &args.models)?,
+        None => measure_new(args)?,
+    };
+    let of = |(graph, steady): &(Graph, Steady)| observations_of(graph, &steady.profile);
+    let observations: Vec<Observation> = measured.iter().flat_map(of).collect();
     let (held_out, errors) = hold_out(&observations)?;
-    let machine = machine.ok_or_else(|| Failure::usage("no model was measured"))?;
+    let Some((_, first)) = measured.first() else {
+        return Err(Failure::usage("no model was measured"));
+    };
     let predictor = Predictor {
         format: FORMAT,
         tool: concat!("kerf ", env!("CARGO_PKG_VERSION")).into(),
-        machine,
+        machine: first.profile.machine.clone(),
         observations,
         errors,
     };
     write_whole(&args.output, predictor.to_json().or_exit(Exit::Bug)?.as_bytes())?;
-    print(&text(&held_out, &noise))
+    print(&show::table_of(&held_out, &measured))
 }
 
-fn measure_model(args: &Args, file: &Path) -> Result<(Graph, Profile), Failure> {
-    let (_, graph) = read_graph(file, &Symbols::default())?;
-    let most =
-        Duration::try_from_secs_f64(args.most).map_err(|why| Failure::usage(format!("--most {}: {why}", args.most)))?;
-    let job = Job {
+/// The made-up networks and the models, measured now and kept where that is asked for.
+fn measure_new(args: &Args) -> Result<Vec<(Graph, Steady)>, Failure> {
+    let folder = tempfile::tempdir().or_exit(Exit::DiskFull)?;
+    let kept = args.keep.as_deref().unwrap_or(folder.path());
+    std::fs::create_dir_all(kept).or_exit(Exit::DiskFull)?;
+    let mut files = Vec::new();
+    for seed in 0..args.generated {
+        let file = kept.join(format!("{GENERATED}-{seed}.onnx"));
+        std::fs::write(&file, generate::network(seed)).or_exit(Exit::DiskFull)?;
+        files.push(file);
+    }
+    files.extend(args.models.iter().cloned());
+    let measured = measure_all(args, &files)?;
+    if let Some(folder) = &args.keep {
+        for (_, steady) in &measured {
+            kept::write(folder, steady)?;
+        }
+    }
+    Ok(measured)
+}
+
+/// Every model in turn, round after round; those that the engine refuses are left out and named.
+fn measure_all(args: &Args, files: &[PathBuf]) -> Result<Vec<(Graph, Steady)>, Failure> {
+    let seconds =
+        |name: &str, s: f64| Duration::try_from_secs_f64(s).map_err(|why| Failure::usage(format!("{name} {s}: {why}")));
+    let plan = measure::Plan {
+        warm_up: 2,
+        runs: args.runs,
+        most: seconds("--most", args.most)?,
+        pause: seconds("--pause-ms", args.pause_ms * 1e-3)?,
+        ..measure::Plan::default()
+    };
+    let job = |file| Job {
         model: file,
         backend: &args.backend,
         options: LoadOptions::default(),
-        plan: measure::Plan {
-            warm_up: 3,
-            runs: args.runs,
-            most,
-            ..measure::Plan::default()
-        },
+        plan: plan.clone(),
         machine: args.machine.clone().unwrap_or_else(host_name),
         watts: None,
     };
-    let doing = || format!("measuring {}", file.display());
-    let profile = profile_model(&job, |_, _| ())
-        .map_err(|e| Failure::from(e).context(doing()))?
-        .0;
-    Ok((graph, profile))
+    let jobs: Vec<Job<'_>> = files.iter().map(|file| job(file)).collect();
+    let bar = ProgressBar::new(jobs.len() as u64 * u64::from(args.rounds));
+    let style = "{bar:30} {pos}/{len} measurements, {elapsed} gone, {eta} left, {msg}";
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style);
+    }
+    let (steady, refused) = profile_in_rounds(&jobs, args.rounds, |job| {
+        bar.set_message(job.model.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+        bar.inc(1);
+    });
+    bar.finish_and_clear();
+    for (index, why) in refused {
+        let file = files
+            .get(index)
+            .map_or_else(String::new, |file| file.display().to_string());
+        log::warn!("event=left-out model={file} {why}");
+    }
+    let mut measured = Vec::new();
+    for (file, steady) in files.iter().zip(steady) {
+        if let Some(steady) = steady {
+            measured.push((read_graph(file, &Symbols::default())?.1, steady));
+        }
+    }
+    let given = measured
+        .iter()
+        .filter(|(_, s)| !s.profile.model.name.starts_with(GENERATED));
+    if given.count() < 2 {
+        return Err(Failure::usage(
+            "fewer than two models could be measured, so none can be left out",
+        ));
+    }
+    Ok(measured)
 }
 
 /// The nodes of a measured model, each with its time.
@@ -127,46 +177,4 @@ fn observations_of(graph: &Graph, profile: &Profile) -> Vec<Observation> {
         o
     };
     observe(graph, &profile.model.name).into_iter().map(timed).collect()
-}
-
-fn text(held_out: &[HeldOut], noise: &[(String, f64)]) -> String {
-    let rows: Vec<[String; 6]> = held_out
-        .iter()
-        .map(|held| {
-            let noise = noise
-                .iter()
-                .find(|(name, _)| *name == held.model)
-                .map_or(0.0, |(_, noise)| *noise);
-            [
-                held.model.clone(),
-                ms(held.measured_ms),
-                ms(held.predicted_ms),
-                format!("{:.1} %", held.relative_error() * 100.0),
-                format!("{:.1} %", noise * 100.0),
-                format!("{:.0} % of {}", held.covered * 100.0, held.node_errors.len()),
-            ]
-        })
-        .collect();
-    let head = [
-        "LEFT OUT",
-        "MEASURED MS",
-        "PREDICTED",
-        "OFF BY",
-        "RUN-TO-RUN",
-        "NODES IN 90 %",
-    ];
-    let mut errors: Vec<f64> = held_out.iter().map(HeldOut::relative_error).collect();
-    errors.sort_by(f64::total_cmp);
-    let median = errors.get(errors.len() / 2).copied().unwrap_or(0.0);
-    let nodes: usize = held_out.iter().map(|held| held.node_errors.len()).sum();
-    let covered: f64 = held_out
-        .iter()
-        .map(|held| held.covered * held.node_errors.len() as f64)
-        .sum();
-    format!(
-        "{}median error of whole models {:.1} %; {:.1} % of {nodes} left-out nodes within their 90 % intervals\n",
-        table(head, &rows, 1),
-        median * 100.0,
-        covered / nodes.max(1) as f64 * 100.0
-    )
 }

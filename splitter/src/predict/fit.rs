@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::xgboost::{XGRegressor, XGRegressorParameters};
 
-use super::features::SHAPE_FEATURES;
+use super::features::{SHAPE_FEATURES, class};
+use super::held_out::interval_of;
 use super::linear::Linear;
 use super::{Errors, Observation};
 
@@ -13,6 +14,8 @@ use super::{Errors, Observation};
 const FEWEST: usize = 5;
 /// Fewest observations for which trees are grown.
 const FEWEST_FOR_TREES: usize = 40;
+/// What happens to this share of nodes lies outside of an interval's end.
+const RARE: f64 = 0.05;
 /// Nodes below this, milliseconds, are fused or free: they say nothing about their kind.
 pub(super) const LEAST_MS: f64 = 2e-4;
 
@@ -35,11 +38,38 @@ pub enum FitError {
 
 /// A fitted predictor.
 pub struct Fitted {
-    lines: BTreeMap<String, Linear>,
-    /// For kinds that were never measured.
-    any: Linear,
+    /// By [`names`], the narrow ones first; what was never measured goes by a wider one.
+    groups: BTreeMap<String, Group>,
+    any: Group,
     kinds: Vec<String>,
     trees: Option<Trees>,
+}
+
+/// Nodes of one sort.
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    line: Linear,
+    /// Share of them that took no time of their own: they had become part of another.
+    free: f64,
+}
+
+impl Group {
+    fn of(all: &[&Observation]) -> Self {
+        let free = all.iter().filter(|o| o.ms < LEAST_MS).count();
+        Self {
+            line: Linear::fit(all.iter().copied().filter(|o| o.ms >= LEAST_MS)),
+            free: free as f64 / all.len().max(1) as f64,
+        }
+    }
+}
+
+/// What a node is fitted with, from narrow to wide.
+fn names(o: &Observation) -> [String; 3] {
+    [
+        format!("{} behind {}", o.kind, o.behind),
+        o.kind.clone(),
+        format!("class {}", class(&o.kind)),
+    ]
 }
 
 /// A predicted time with its interval, milliseconds.
@@ -59,20 +89,25 @@ impl Fitted {
     /// # Errors
     /// When there are too few.
     pub fn new<'a>(observations: impl Iterator<Item = &'a Observation>) -> Result<Self, FitError> {
-        let used: Vec<&Observation> = observations.filter(|o| o.ms >= LEAST_MS).collect();
+        let all: Vec<&Observation> = observations.collect();
+        let used: Vec<&Observation> = all.iter().copied().filter(|o| o.ms >= LEAST_MS).collect();
         if used.len() < FEWEST {
             return Err(FitError::TooFew { got: used.len() });
         }
-        let mut by_kind: BTreeMap<String, Vec<&Observation>> = BTreeMap::new();
-        for o in &used {
-            by_kind.entry(o.kind.clone()).or_default().push(o);
+        let mut grouped: BTreeMap<String, Vec<&Observation>> = BTreeMap::new();
+        for o in &all {
+            for name in names(o) {
+                grouped.entry(name).or_default().push(o);
+            }
         }
-        by_kind.retain(|_, all| all.len() >= FEWEST);
-        let line = |(kind, all): (&String, &Vec<&Observation>)| (kind.clone(), Linear::fit(all.iter().copied()));
+        grouped.retain(|_, all| all.len() >= FEWEST);
+        let mut kinds: Vec<String> = used.iter().map(|o| o.kind.clone()).collect();
+        kinds.sort();
+        kinds.dedup();
         let mut fitted = Self {
-            lines: by_kind.iter().map(line).collect(),
-            any: Linear::fit(used.iter().copied()),
-            kinds: by_kind.keys().cloned().collect(),
+            any: Group::of(&all),
+            groups: grouped.into_iter().map(|(name, all)| (name, Group::of(&all))).collect(),
+            kinds,
             trees: None,
         };
         if used.len() >= FEWEST_FOR_TREES {
@@ -81,15 +116,24 @@ impl Fitted {
         Ok(fitted)
     }
 
+    fn group(&self, o: &Observation) -> &Group {
+        names(o)
+            .iter()
+            .find_map(|name| self.groups.get(name))
+            .unwrap_or(&self.any)
+    }
+
     fn line_ms(&self, o: &Observation) -> f64 {
-        self.lines.get(&o.kind).unwrap_or(&self.any).ms(o)
+        self.group(o).line.ms(o)
     }
 
     fn row(&self, o: &Observation) -> Vec<f64> {
-        let mut row = Vec::with_capacity(SHAPE_FEATURES + 1 + self.kinds.len());
+        let mut row = Vec::with_capacity(SHAPE_FEATURES + 2);
         row.extend(o.shape());
         row.push(self.line_ms(o).ln());
-        row.extend(self.kinds.iter().map(|kind| f64::from(u8::from(*kind == o.kind))));
+        // Sorted by name, so that kinds of one operator are neighbours; one that was never measured stands behind all.
+        let at = self.kinds.binary_search(&o.kind).unwrap_or(self.kinds.len());
+        row.push(at as f64);
         row
     }
 
@@ -101,9 +145,9 @@ impl Fitted {
     fn grow(&self, used: &[&Observation]) -> Result<Trees, FitError> {
         let missing: Vec<f64> = used.iter().map(|o| (o.ms / self.line_ms(o)).ln()).collect();
         let parameters = XGRegressorParameters::default()
-            .with_n_estimators(80)
-            .with_learning_rate(0.1)
-            .with_max_depth(4)
+            .with_n_estimators(150)
+            .with_learning_rate(0.08)
+            .with_max_depth(5)
             .with_min_child_weight(4)
             .with_lambda(1.0)
             .with_base_score(0.0)
@@ -112,11 +156,21 @@ impl Fitted {
         XGRegressor::fit(&self.matrix(used)?, &missing, parameters).map_err(|why| FitError::Library(why.to_string()))
     }
 
-    /// Milliseconds of each node.
+    /// Milliseconds of each node as it counts in a model: a node that may become part of another counts by how often it does not.
     ///
     /// # Errors
     /// When the library refuses.
     pub fn ms(&self, nodes: &[&Observation]) -> Result<Vec<f64>, FitError> {
+        let alone = self.ms_alone(nodes)?;
+        let counts = |(o, ms): (&&Observation, f64)| ms * (1.0 - self.group(o).free);
+        Ok(nodes.iter().zip(alone).map(counts).collect())
+    }
+
+    /// Milliseconds of each node where it does not become part of another.
+    ///
+    /// # Errors
+    /// When the library refuses.
+    pub fn ms_alone(&self, nodes: &[&Observation]) -> Result<Vec<f64>, FitError> {
         let lines = nodes.iter().map(|o| self.line_ms(o));
         let Some(trees) = self.trees.as_ref().filter(|_| !nodes.is_empty()) else {
             return Ok(lines.collect());
@@ -130,18 +184,32 @@ impl Fitted {
             .collect())
     }
 
+    /// True for a node that hardly ever takes anything: it becomes part of another.
+    pub fn is_free(&self, o: &Observation) -> bool {
+        self.group(o).free >= 1.0 - RARE
+    }
+
     /// As [`Fitted::ms`], with intervals.
     ///
     /// # Errors
     /// As [`Fitted::ms`].
     pub fn predict(&self, nodes: &[&Observation], errors: &Errors) -> Result<Vec<Predicted>, FitError> {
-        let [low, high] = errors.node;
-        let all = self.ms(nodes)?.into_iter();
-        Ok(all
-            .map(|ms| Predicted {
-                ms,
-                low_ms: ms * low.min(0.0).exp(),
-                high_ms: ms * high.max(0.0).exp(),
+        let (all, alone) = (self.ms(nodes)?, self.ms_alone(nodes)?);
+        let each = nodes.iter().zip(all.into_iter().zip(alone));
+        Ok(each
+            .map(|(o, (ms, alone))| {
+                let [low, high] = interval_of(&errors.node, class(&o.kind));
+                let free = self.group(o).free;
+                Predicted {
+                    ms,
+                    // It may well take nothing.
+                    low_ms: if free > RARE { 0.0 } else { (alone * low.exp()).min(ms) },
+                    high_ms: if self.is_free(o) {
+                        ms
+                    } else {
+                        (alone * high.exp()).max(ms)
+                    },
+                }
             })
             .collect())
     }

@@ -58,10 +58,8 @@ mod tests {
             kind: "Conv".into(),
             macs,
             bytes,
-            elements: 1.0,
-            channels: 1.0,
-            weight_bytes: 0.0,
             ms: 0.002 + macs * 3e-7 + bytes * 5e-8,
+            ..Observation::default()
         };
         let all: Vec<Observation> = (1..40)
             .map(|i| observation(f64::from(i * i) * 1e4, f64::from(i % 7 + 1) * 1e5))
