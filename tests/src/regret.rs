@@ -3,10 +3,11 @@
 //!
 //! Owns: cells, what is run in one, and the figures of it. Must not know: how a plan is computed: it runs `kerf`.
 //! Start at [`Bench::cell`]. The device is this machine made slower: whatever its engine takes, it waits that time again,
-//! [`SLOWER`] times in all. The head runs in this process, by the code that `kerf-stage run` runs; the tail is `kerf-stage`.
+//! [`Device::slower`] times in all. The head runs in this process, by the code that `kerf-stage run` runs; the tail is `kerf-stage`.
 
 mod plans;
 mod real;
+mod subjects;
 mod sweep;
 
 use std::path::{Path, PathBuf};
@@ -19,55 +20,14 @@ use crate::shaped::{Shape, ShapedLink};
 use crate::{fixture, kerf, model, succeed};
 
 pub use plans::Way;
+pub use subjects::{DEVICE, Device, SUBJECTS, Subject};
 
-/// How many times as long as this machine the device takes.
-pub const SLOWER: f64 = 8.0;
+/// Above this many milliseconds a way is run fewer times.
+const LONG_MS: [(f64, usize); 2] = [(2_000.0, 3), (500.0, 5)];
+/// Times that a sweep runs each cut, after [`real::WARM_UP`].
+const SWEEP_REPEATS: usize = 10;
 /// Ways beside the planned one that are run though no baseline.
 const NEXT: usize = 5;
-
-/// A model and the photo that it is asked about.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject {
-    /// A model among the fixtures.
-    pub model: &'static str,
-    /// A picture among the fixtures.
-    pub picture: &'static str,
-    /// How a picture becomes the model's input.
-    pub image: &'static [&'static str],
-}
-
-/// The models of the experiment.
-pub const SUBJECTS: [Subject; 4] = [
-    Subject {
-        model: "lenet5",
-        picture: "digits/d007.png",
-        image: &["--scale", "255"],
-    },
-    Subject {
-        model: "resnet8_digits",
-        picture: "digits/d007.png",
-        image: &["--scale", "255"],
-    },
-    Subject {
-        model: "mobilenet_v2_160_dogs",
-        picture: "photos/rocket.jpg",
-        image: &["--crop", "centre:0.875", "--mean", "127.5", "--scale", "127.5"],
-    },
-    Subject {
-        model: "efficientnet_lite0",
-        picture: "photos/rocket.jpg",
-        image: &[
-            "--crop",
-            "centre:0.875",
-            "--resize",
-            "bicubic",
-            "--mean",
-            "127",
-            "--scale",
-            "128",
-        ],
-    },
-];
 
 /// One link.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,6 +41,7 @@ pub struct Cell {
 /// A subject as it was measured, once.
 pub struct Bench {
     subject: Subject,
+    device: Device,
     folder: PathBuf,
     /// How often a way is run.
     pub repeats: usize,
@@ -93,10 +54,11 @@ impl Bench {
     ///
     /// # Panics
     /// When `kerf` fails.
-    pub fn new(subject: Subject, folder: &Path) -> Self {
+    pub fn new(subject: Subject, device: Device, folder: &Path) -> Self {
         std::fs::create_dir_all(folder).expect("a folder");
         let bench = Self {
             subject,
+            device,
             folder: folder.to_owned(),
             repeats: 9,
             profile_s: 0.0,
@@ -119,7 +81,7 @@ impl Bench {
                 .args(["--sweep", "--rep", "7"]);
             succeed(sweep.arg("-o").arg(file));
         });
-        plans::slow_device(&bench.file("profile"), &bench.file("device"));
+        plans::slow_device(&bench.file("profile"), &bench.file("device"), device.slower);
         Self {
             profile_s,
             sweep_s,
@@ -169,23 +131,66 @@ impl Bench {
         let plan = self.plan();
         let plan_s = start.elapsed().as_secs_f64();
         let ways = plans::ways(&plan, NEXT);
-        let runner = real::Runner {
-            subject: self.subject,
-            picture: self.picture(),
-            folder: self.folder.clone(),
-            near: link.url(),
-            far: broker.url(),
-        };
+        let runner = self.runner(&link, &broker);
         let ran: Vec<(Way, real::Measured)> = ways
             .into_iter()
             .map(|way| {
-                let repeats = if way.predicted_ms > 2_000.0 { 3 } else { self.repeats };
-                let measured = runner.run(&way, &plan, repeats);
+                let measured = runner.run(&way, &plan, self.repeats_of(way.predicted_ms));
                 (way, measured)
             })
             .collect();
         let composed = sweep::composed(self, &plan);
         self.figures(cell, &ran, &composed, [link_s, plan_s])
+    }
+
+    fn runner(&self, link: &ShapedLink, broker: &Mosquitto) -> real::Runner {
+        real::Runner {
+            subject: self.subject,
+            slower: self.device.slower,
+            picture: self.picture(),
+            folder: self.folder.clone(),
+            near: link.url(),
+            far: broker.url(),
+        }
+    }
+
+    fn repeats_of(&self, ms: f64) -> usize {
+        let long = LONG_MS.iter().find(|(least, _)| ms > *least);
+        long.map_or(self.repeats, |(_, repeats)| self.repeats.min(*repeats))
+    }
+
+    /// Every cut at one value, device only and cloud only, each run for real: what planning by trying takes. Gives the seconds,
+    /// how many ways that were, and the seconds that the frames themselves took.
+    ///
+    /// # Panics
+    /// When a program fails.
+    pub fn sweep_for_real(&self, cell: Cell) -> Value {
+        let broker = Mosquitto::start("message_size_limit 0");
+        let link = ShapedLink::start(
+            broker.port(),
+            Shape {
+                mbit_s: cell.mbit_s,
+                rtt: Duration::from_secs_f64(cell.rtt_ms * 1e-3),
+            },
+        );
+        self.measure_link(&link.url(), &broker.url());
+        let plan = self.plan();
+        let runner = self.runner(&link, &broker);
+        let ways = plans::all(&plan);
+        let (start, mut frames_s) = (Instant::now(), 0.0);
+        for way in &ways {
+            let measured = runner.run(way, &plan, SWEEP_REPEATS);
+            frames_s += measured.total_ms * 1e-3 * (SWEEP_REPEATS + real::WARM_UP) as f64;
+        }
+        json!({
+            "model": self.subject.model,
+            "mbit_s": cell.mbit_s,
+            "rtt_ms": cell.rtt_ms,
+            "slower": self.device.slower,
+            "sweep_for_real_s": start.elapsed().as_secs_f64(),
+            "ways": ways.len(),
+            "frames_s": frames_s,
+        })
     }
 
     fn measure_link(&self, near: &str, far: &str) {
@@ -204,6 +209,9 @@ impl Bench {
             .arg(self.file("profile"))
             .arg("--link")
             .arg(self.file("link"));
+        if let Some(error) = self.device.codec_error {
+            plan.args(["--codec-error", &error.to_string()]);
+        }
         succeed(plan.arg("-o").arg(self.file("plan")));
         read(&self.file("plan"))
     }
@@ -214,13 +222,15 @@ impl Bench {
         let best_composed = composed.iter().map(|c| c.total_ms).fold(f64::INFINITY, f64::min);
         let of_planned = composed.iter().find(|c| c.values == planned.values);
         let regret_composed = of_planned.map(|c| c.total_ms - best_composed);
-        // Every cut, with a warm-up and as many runs, by what each would take; and what sweeping took without a link.
-        let runs = (self.repeats + 1) as f64;
-        let sweep_s = self.sweep_s + composed.iter().map(|c| c.total_ms * 1e-3 * runs).sum::<f64>();
+        // Every cut, with warm-ups, by what each frame would take; what beside frames a cut takes is added by the reader, who knows
+        // it from the sweep that was run for real.
+        let runs = (SWEEP_REPEATS + real::WARM_UP) as f64;
+        let frames_s = composed.iter().map(|c| c.total_ms * 1e-3 * runs).sum::<f64>();
         json!({
             "model": self.subject.model,
             "mbit_s": cell.mbit_s,
             "rtt_ms": cell.rtt_ms,
+            "slower": self.device.slower,
             "planned": planned.name(),
             "predicted_ms": planned.predicted_ms,
             "measured_ms": measured.total_ms,
@@ -231,9 +241,12 @@ impl Bench {
             "regret_composed_ms": regret_composed,
             "best_composed_ms": best_composed,
             "off": (planned.predicted_ms - measured.total_ms) / measured.total_ms,
-            "profile_link_plan_s": self.profile_s + s[0] + s[1],
+            "profile_s": self.profile_s,
+            "link_s": s[0],
             "plan_s": s[1],
-            "sweep_s": sweep_s,
+            "sweep_ways": composed.len(),
+            "sweep_frames_s": frames_s,
+            "sweep_apart_s": self.sweep_s,
             "ways": ran.iter().map(|(way, m)| json!({
                 "way": way.name(),
                 "baseline": way.baseline,

@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
 
-use kerf_tests::regret::{Bench, Cell, SUBJECTS};
+use kerf_tests::regret::{Bench, Cell, DEVICE, SUBJECTS};
 
 #[test]
 fn in_one_cell_no_other_way_is_better_than_the_planned_one() {
     let folder = tempfile::tempdir().unwrap();
-    let mut bench = Bench::new(SUBJECTS[0], folder.path());
+    let mut bench = Bench::new(SUBJECTS[0], DEVICE, folder.path());
     bench.repeats = 5;
     let cell = bench.cell(Cell {
         mbit_s: 10.0,

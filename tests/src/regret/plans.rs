@@ -7,8 +7,6 @@ use kerf_wire::Profile;
 use kerf_wire::profile::Sample;
 use serde_json::Value;
 
-use super::SLOWER;
-
 /// One way to place the network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Way {
@@ -38,12 +36,12 @@ impl Way {
     }
 }
 
-/// The device's profile: engine and reading take [`SLOWER`] times as long; codecs are not slowed in the runs either.
-pub(super) fn slow_device(profile: &Path, device: &Path) {
+/// The device's profile: engine and reading take so many times as long; codecs are not slowed in the runs either.
+pub(super) fn slow_device(profile: &Path, device: &Path, factor: f64) {
     let mut slow = Profile::parse(&std::fs::read(profile).expect("a profile")).expect("a profile");
     let slower = |s: &mut Sample| {
         for ms in [&mut s.median, &mut s.p95, &mut s.low, &mut s.high] {
-            *ms *= SLOWER;
+            *ms *= factor;
         }
     };
     "device".clone_into(&mut slow.machine.name);
@@ -92,6 +90,15 @@ pub(super) fn ways(plan: &Value, next: usize) -> Vec<Way> {
         }
     }
     ways
+}
+
+/// Device only, cloud only, and every cut at one value.
+pub(super) fn all(plan: &Value) -> Vec<Way> {
+    let mut all = ways(plan, 0);
+    all.retain(|way| way.placement != "split");
+    let cuts = candidates(plan).filter(|way| way.placement == "split" && way.values.len() == 1);
+    all.extend(cuts);
+    all
 }
 
 fn candidates(plan: &Value) -> impl Iterator<Item = Way> {

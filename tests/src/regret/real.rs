@@ -21,7 +21,7 @@ use kerf_wire::DeviceId;
 use kerf_wire::profile::Sample;
 use serde_json::{Value, json};
 
-use super::{SLOWER, Subject, Way};
+use super::{Subject, Way};
 use crate::process::{PATIENCE, Running};
 use crate::{kerf, kerf_stage, lock, model, succeed};
 
@@ -30,7 +30,7 @@ const INLINE_BYTES: usize = 16 * 1024 * 1024;
 /// Waited before each run, as `kerf profile` does: a frame now and then finds caches that others have used.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Runs before any counts: connections, caches, the engine's first run.
-const WARM_UP: usize = 2;
+pub(super) const WARM_UP: usize = 2;
 
 /// What a way took.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +49,8 @@ pub(super) struct Measured {
 /// Where ways run.
 pub(super) struct Runner {
     pub(super) subject: Subject,
+    /// How many times as long as this machine the device takes.
+    pub(super) slower: f64,
     pub(super) picture: PathBuf,
     pub(super) folder: PathBuf,
     /// The broker as the device reaches it, over the shaped link.
@@ -90,7 +92,7 @@ impl Runner {
 
     fn edge_only(&self, bundle: &Path, repeats: usize) -> Measured {
         let bundle = Bundle::open(bundle).expect("a bundle");
-        let mut part = Slow::load(&bundle);
+        let mut part = Slow::load(&bundle, self.slower);
         let config = SoloConfig {
             device: DeviceId::new("device").expect("a name"),
             model: bundle.manifest().model.sha256,
@@ -123,7 +125,7 @@ impl Runner {
         let mut tail = Running::start(&mut tail);
         tail.wait_for("event=ready");
         let bundle = Bundle::open(folder).expect("a bundle");
-        let mut part = Slow::load(&bundle);
+        let mut part = Slow::load(&bundle, self.slower);
         let config = HeadConfig {
             device: DeviceId::new("device").expect("a name"),
             topics: Topics::new("kerf").expect("a prefix"),
@@ -208,6 +210,7 @@ impl Runner {
             reader: Reader::of_bundle(bundle, 0).expect("a reader"),
             file: self.picture.clone(),
             left: repeats + WARM_UP,
+            slower: self.slower,
             paused_ms: Vec::new(),
         }
     }
@@ -246,8 +249,9 @@ fn measured(answers: &[Answer], paused_ms: &[f64]) -> Measured {
     }
 }
 
-/// The same picture again and again; reading it takes [`SLOWER`] times as long.
+/// The same picture again and again; reading it takes so many times as long.
 struct Again {
+    slower: f64,
     reader: Reader,
     file: PathBuf,
     left: usize,
@@ -266,17 +270,20 @@ impl Source for Again {
         self.paused_ms.push(start.elapsed().as_secs_f64() * 1e3);
         let start = Instant::now();
         let input = self.reader.read(&self.file)?;
-        std::thread::sleep(start.elapsed().mul_f64(SLOWER - 1.0));
+        std::thread::sleep(start.elapsed().mul_f64(self.slower - 1.0));
         Ok(Some(input))
     }
 }
 
-/// A part whose engine takes [`SLOWER`] times as long.
-struct Slow(Step);
+/// A part whose engine takes so many times as long.
+struct Slow(Step, f64);
 
 impl Slow {
-    fn load(bundle: &Bundle) -> Self {
-        Self(Step::load(bundle, 0, &[], &LoadOptions::default()).expect("a part"))
+    fn load(bundle: &Bundle, slower: f64) -> Self {
+        Self(
+            Step::load(bundle, 0, &[], &LoadOptions::default()).expect("a part"),
+            slower,
+        )
     }
 }
 
@@ -285,8 +292,8 @@ impl Part for Slow {
         let is_engine = Part::backend(&self.0).is_some();
         let mut leaving = Part::run(&mut self.0, input)?;
         if is_engine {
-            std::thread::sleep(leaving.run.mul_f64(SLOWER - 1.0));
-            leaving.run = leaving.run.mul_f64(SLOWER);
+            std::thread::sleep(leaving.run.mul_f64(self.1 - 1.0));
+            leaving.run = leaving.run.mul_f64(self.1);
         }
         Ok(leaving)
     }
