@@ -25,6 +25,7 @@ mod trust;
 use bare::check_and_seal;
 pub use bare::open_model;
 pub use error::BundleError;
+#[cfg(feature = "tract")]
 pub(crate) use file::read_exact;
 pub use file::{digest, read_bounded};
 pub use format::has_edgetpu_operator;

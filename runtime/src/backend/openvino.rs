@@ -2,7 +2,7 @@
 //!
 //! Owns: loading ONNX and OpenVINO IR with OpenVINO 2025.1 or newer, and running them. Must not know: bundles beyond the
 //! artifact. Its rooms: `library` opens the one library of a process, `device` reads and checks device names, `model` reads
-//! an artifact, `session` runs it. The Neural Compute Stick needs an older OpenVINO: see `openvino_myriad`.
+//! an artifact, `session` runs it, `timed` reads what its kernels took. The Neural Compute Stick needs an older OpenVINO: see `openvino_myriad`.
 
 use kerf_wire::manifest::Format;
 use openvino::{Core, DeviceType, RwPropertyKey};
@@ -13,6 +13,7 @@ mod device;
 mod library;
 mod model;
 mod session;
+mod timed;
 
 use device::Device;
 
@@ -42,7 +43,11 @@ impl Backend for OpenVino {
         let device = Device::parse(options)?;
         let precision = precision(options)?;
         let (mut core, info) = open(options, &device)?;
-        settle(&mut core, &device, options, precision).map_err(missing)?;
+        let settings = settings(&device, options, precision);
+        for (name, key, value) in &settings {
+            core.set_property(&DeviceType::from(name.as_str()), key, value)
+                .map_err(missing)?;
+        }
         let refused = |why: String| BackendError::Refused {
             backend: NAME,
             artifact: artifact.path.clone(),
@@ -54,7 +59,15 @@ impl Backend for OpenVino {
             .map_err(|why| refused(why.to_string()))?;
         device::is_as_told(&compiled, &device, precision)?;
         log::debug!("event=session backend={NAME} device={:?}", info.device);
-        let session = session::OvSession::new(core, &model, compiled, artifact).map_err(refused)?;
+        let recipe = timed::Recipe {
+            settings: settings
+                .into_iter()
+                .map(|(name, key, value)| (name, key.as_ref().to_owned(), value))
+                .collect(),
+            device,
+            artifact: (**artifact).clone(),
+        };
+        let session = session::OvSession::new(core, &model, compiled, recipe).map_err(refused)?;
         Ok(Box::new(session))
     }
 }
@@ -91,30 +104,28 @@ fn precision(options: &LoadOptions) -> Result<&'static str, BackendError> {
     }
 }
 
-/// Sets what the options say on every device that may run a part of the model.
-fn settle(core: &mut Core, device: &Device, options: &LoadOptions, precision: &str) -> Result<(), String> {
-    let text = |why: openvino::InferenceError| why.to_string();
+/// What the options say, for every device that may run a part of the model: device, property, value.
+fn settings(device: &Device, options: &LoadOptions, precision: &str) -> Vec<(String, RwPropertyKey, String)> {
+    let mut all = Vec::new();
     for name in &device.names {
-        let kind = DeviceType::from(name.as_str());
-        let mut set = |key: RwPropertyKey, value: &str| core.set_property(&kind, &key, value).map_err(text);
-        set(RwPropertyKey::HintPerformanceMode, "LATENCY")?;
-        set(RwPropertyKey::HintInferencePrecision, precision)?;
+        let mut set = |key: RwPropertyKey, value: &str| all.push((name.clone(), key, value.to_owned()));
+        set(RwPropertyKey::HintPerformanceMode, "LATENCY");
+        set(RwPropertyKey::HintInferencePrecision, precision);
         if let Some(dir) = &options.cache_dir {
-            set(RwPropertyKey::CacheDir, &dir.join("openvino").to_string_lossy())?;
+            set(RwPropertyKey::CacheDir, &dir.join("openvino").to_string_lossy());
         }
         match options.threads {
-            Some(threads) if name == "CPU" => set(RwPropertyKey::InferenceNumThreads, &threads.to_string())?,
+            Some(threads) if name == "CPU" => set(RwPropertyKey::InferenceNumThreads, &threads.to_string()),
             _ => {}
         }
     }
     if device.kind == "AUTO" && device.names.len() > 1 {
         // It would start on the CPU and stay there where the first device fails, both without a word. With both switched
         // off it leaves the CPU out, which a list of the CPU alone does not survive.
-        let auto = DeviceType::from("AUTO");
         for key in ["ENABLE_STARTUP_FALLBACK", "ENABLE_RUNTIME_FALLBACK"] {
             let key = RwPropertyKey::Other(key.into());
-            core.set_property(&auto, &key, "NO").map_err(text)?;
+            all.push(("AUTO".to_owned(), key, "NO".to_owned()));
         }
     }
-    Ok(())
+    all
 }

@@ -19,7 +19,10 @@ mod sys;
 
 use bind::Bound;
 use sys::{Interpreter, Side, TfLite};
-#[cfg(feature = "edgetpu")]
+#[cfg_attr(
+    not(feature = "edgetpu"),
+    allow(unused_imports, reason = "for those who bring a delegate")
+)]
 pub(super) use {delegate::Delegate, library::find, library::open, library::text};
 
 /// Its name in manifests.

@@ -58,13 +58,18 @@ fn found(name: &Path) -> PathBuf {
     mapped(&text).unwrap_or_else(|| name.to_owned())
 }
 
-/// libloading's own text hides why the loader refused.
+/// libloading's own text hides why the loader refused; the loader's begins with the file's name, mostly.
 fn reason(why: &ort::LoadDynamicError) -> String {
     match why {
-        ort::LoadDynamicError::Dlopen { error, path } => match std::error::Error::source(error) {
-            Some(source) => format!("{}: {source}", path.display()),
-            None => format!("{}: {error}", path.display()),
-        },
+        ort::LoadDynamicError::Dlopen { error, path } => {
+            let (file, source) = (path.display().to_string(), std::error::Error::source(error));
+            let text = source.map_or_else(|| error.to_string(), ToString::to_string);
+            if text.starts_with(&file) {
+                text
+            } else {
+                format!("{file}: {text}")
+            }
+        }
         other => other.to_string(),
     }
 }

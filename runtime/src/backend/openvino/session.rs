@@ -4,7 +4,8 @@ use kerf_wire::{Dim, Shape, TensorRef, TensorSpec};
 use openvino::{CompiledModel, Core, InferRequest, Model, Tensor as Theirs};
 
 use super::model;
-use crate::backend::{Artifact, RunError, Session, check_call};
+use super::timed::Recipe;
+use crate::backend::{KernelTime, RunError, Session, check_call};
 use crate::tensor::Tensor;
 
 /// One loaded part. The order of the fields is that in which they end.
@@ -14,19 +15,16 @@ pub(super) struct OvSession {
     slots: Vec<(Shape, Theirs)>,
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
+    /// For a second model that counts.
+    recipe: Recipe,
     _compiled: CompiledModel,
     _core: Core,
 }
 
 impl OvSession {
     /// Makes ready to run.
-    pub(super) fn new(
-        core: Core,
-        model: &Model,
-        mut compiled: CompiledModel,
-        artifact: &Artifact,
-    ) -> Result<Self, String> {
-        let signature = model::signature(model, artifact.signature.as_ref())?;
+    pub(super) fn new(core: Core, model: &Model, mut compiled: CompiledModel, recipe: Recipe) -> Result<Self, String> {
+        let signature = model::signature(model, recipe.artifact.signature.as_ref())?;
         let mut request = compiled.create_infer_request().map_err(|why| why.to_string())?;
         let mut slots = Vec::new();
         for (index, spec) in signature.inputs.iter().enumerate() {
@@ -43,6 +41,7 @@ impl OvSession {
             slots,
             inputs: signature.inputs,
             outputs: signature.outputs,
+            recipe,
             _compiled: compiled,
             _core: core,
         })
@@ -132,5 +131,15 @@ impl Session for OvSession {
             self.read(index, output).map_err(engine)?;
         }
         Ok(())
+    }
+
+    fn run_timed(&mut self, inputs: &[TensorRef<'_>]) -> Result<Vec<KernelTime>, RunError> {
+        check_call(self, inputs, self.outputs.len())?;
+        let times = self.recipe.times(&self.inputs, inputs);
+        let times = times.map_err(|why| RunError::Engine(format!("counters: {}", why.replace('\n', " "))))?;
+        if times.is_empty() {
+            return Err(RunError::Unsupported("per-kernel timings on this device"));
+        }
+        Ok(times)
     }
 }

@@ -17,15 +17,21 @@ pub(super) struct Progress {
 impl Progress {
     /// Starts to say so.
     pub(super) fn start(backend: &'static str) -> Self {
+        log::info!("event=engine-build backend={backend} note=\"minutes the first time, kept in --cache-dir after\"");
+        Self::telling(backend, EVERY, move |elapsed| {
+            log::info!(
+                "event=engine-building backend={backend} elapsed_s={}",
+                elapsed.as_secs()
+            );
+        })
+    }
+
+    fn telling(backend: &'static str, every: Duration, mut tell: impl FnMut(Duration) + Send + 'static) -> Self {
         let (running, ended) = channel();
         let start = Instant::now();
-        log::info!("event=engine-build backend={backend} note=\"minutes the first time, kept in --cache-dir after\"");
         std::thread::spawn(move || {
-            while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-                log::info!(
-                    "event=engine-building backend={backend} elapsed_s={}",
-                    start.elapsed().as_secs()
-                );
+            while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                tell(start.elapsed());
             }
         });
         Self {
@@ -42,5 +48,32 @@ impl Progress {
             self.backend,
             self.start.elapsed().as_millis()
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_slow_build_is_told_again_and_again_until_it_ends() {
+        for ends_well in [true, false] {
+            let (heard, hears) = channel();
+            let progress = Progress::telling("slow", Duration::from_millis(1), move |elapsed| {
+                // Once the test has what it wants it listens no more.
+                let _ = heard.send(elapsed);
+            });
+            // The build: as long as it takes until it was told twice.
+            let first = hears.recv_timeout(Duration::from_secs(60)).unwrap();
+            assert!(hears.recv_timeout(Duration::from_secs(60)).unwrap() > first);
+            if ends_well {
+                progress.done();
+            } else {
+                drop(progress);
+            }
+            // The thread ends, and with it its sender.
+            while hears.recv_timeout(Duration::from_secs(60)) != Err(RecvTimeoutError::Disconnected) {}
+        }
     }
 }

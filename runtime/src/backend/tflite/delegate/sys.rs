@@ -35,6 +35,10 @@ impl Delegate {
     }
 
     /// Makes one with these options; fails with what it says, e.g. that there is no device.
+    #[cfg_attr(
+        not(feature = "edgetpu"),
+        allow(dead_code, reason = "for those who bring a delegate")
+    )]
     pub(crate) fn create(library: &'static Library, options: &[(&str, &str)]) -> Result<Self, String> {
         // SAFETY: the types are those that external_delegate.cc calls these names with.
         let (create, destroy) = unsafe {
