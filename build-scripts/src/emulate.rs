@@ -151,7 +151,7 @@ fn aarch64(variables: &[(&str, OsString)]) -> Result<()> {
         cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
         cargo.env("CC_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-gcc");
         cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", QEMU_AARCH64);
-        cargo.env("QEMU_CPU", QEMU_CPU);
+        cargo.env("QEMU_CPU", QEMU_CPU).env("KERF_EMULATOR", QEMU_AARCH64);
         Ok(cargo)
     };
     let mut tests = on_board("test")?;

@@ -55,6 +55,17 @@ mod tests {
 
     const CASE: &str = "KERF_TEST_PANIC";
 
+    /// Under the emulator, where one runs the tests: the system does not know the processor.
+    fn this_program() -> Command {
+        let program = std::env::current_exe().unwrap();
+        let Some(emulator) = std::env::var_os("KERF_EMULATOR") else {
+            return Command::new(program);
+        };
+        let mut command = Command::new(emulator);
+        command.arg(program);
+        command
+    }
+
     /// This very test, started once more, is the program that panics.
     #[test]
     fn a_panic_ends_the_program_with_one_line_and_its_code() {
@@ -73,7 +84,7 @@ mod tests {
                     ("engine", 10, "stage: the engine gave up: no such operator at "),
                     ("thread", 1, "stage: a bug: index 3 at "),
                 ] {
-                    let mut again = Command::new(std::env::current_exe().unwrap());
+                    let mut again = this_program();
                     again.args([
                         "--exact",
                         "panic::tests::a_panic_ends_the_program_with_one_line_and_its_code",
