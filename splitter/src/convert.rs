@@ -1,14 +1,17 @@
 //! Turns parts into what vendors' runtimes load, and says how far each result is from the part as it was cut.
 //!
 //! Owns: the kinds of artifacts, the converters and where they are kept, the comparison, the manifest's entry.
-//! Must not know: why a part was cut there. Start at [`add`]; a new kind is one line in [`Kind`] and one arm in `make`.
+//! Must not know: why a part was cut there. Start at [`add`]; a new kind is one line in [`Kind`] and one arm in `make`;
+//! what is too far off to be taken is in `judge`.
 //! Every result is compared with ONNX Runtime on the same inputs before it is listed; what nothing here can run, a MYRIAD blob
 //! or what `edgetpu_compiler` wrote, is listed without a comparison, and the bundle's self-test judges it on the board.
 
 mod add;
+mod answers;
 mod compile;
 mod fixed;
 mod half;
+mod judge;
 mod kind;
 mod python;
 mod samples;
@@ -23,6 +26,14 @@ pub use samples::{Samples, reference};
 pub use tools::{Tool, folder, is_there, setup};
 
 use crate::exit::{Exit, Failure};
+
+/// What a converter made of a part.
+struct Made {
+    /// What the manifest will say of it.
+    conversion: kerf_wire::manifest::Conversion,
+    /// What it gave for each sample.
+    got: Vec<samples::Values>,
+}
 
 /// Why a part was not converted.
 #[derive(Debug, thiserror::Error)]
@@ -59,19 +70,14 @@ pub enum ConvertError {
         why: String,
     },
     /// It answers otherwise than the part as it was cut.
-    #[error(
-        "{kind} of part {part} answers otherwise: max|a−b| / max|b| is {got:.2e}, the limit {limit:.0e}; calibrate with other --data, \
-         or cut elsewhere"
-    )]
+    #[error("{kind} of part {part} answers otherwise: {what}; calibrate with other --data, or cut elsewhere")]
     Differs {
         /// What was made.
         kind: Kind,
         /// Of which part.
         part: usize,
-        /// The difference.
-        got: f64,
-        /// The most that is taken.
-        limit: f64,
+        /// The measure, what was measured and the limit.
+        what: String,
     },
     /// A file cannot be written or read.
     #[error("{}: {why}", path.display())]

@@ -9,6 +9,7 @@
 
 mod answers;
 mod compare;
+mod converted;
 mod inputs;
 mod noise;
 
@@ -20,6 +21,8 @@ use kerf_wire::manifest::{Manifest, Proof};
 
 use answers::{Answers, Way};
 pub use compare::Difference;
+pub(crate) use compare::{argmax, numbers};
+pub use converted::{Converted, converted};
 pub use inputs::{InputError, random};
 use noise::{Allowed, nudged};
 pub use noise::{Noise, Quantised};
@@ -63,7 +66,9 @@ pub struct Report {
     pub comparisons: Vec<Comparison>,
     /// How sharp a quantised model's answers are, by engine and output.
     pub noise: Vec<Noise>,
-    /// Engines that do not take the model, with the reason.
+    /// Every converted file that was run.
+    pub converted: Vec<Converted>,
+    /// Engines that do not take the model and converted files that nothing here runs, with the reason.
     pub skipped: Vec<String>,
 }
 
@@ -160,6 +165,11 @@ fn wholes(
 }
 
 impl Report {
+    /// The converted files that differ too much.
+    pub fn broken_files(&self) -> impl Iterator<Item = &Converted> {
+        self.converted.iter().filter(|c| !c.holds())
+    }
+
     /// The comparisons that do not hold.
     pub fn broken(&self) -> impl Iterator<Item = &Comparison> {
         self.comparisons.iter().filter(|c| !c.holds())

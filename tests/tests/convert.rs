@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kerf_splitter::convert::Tool;
-use kerf_tests::{fail, fixture, kerf, kerf_stage, model, succeed, vendors};
+use kerf_tests::{fail, fixture, kerf, kerf_stage, model, python, succeed, vendors};
 use serde_json::{Value, json};
 
 const CUT: &str = "/MaxPool_1_output_0";
@@ -37,22 +37,17 @@ fn script(file: &Path, text: &str) {
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Puts a stand-in for the TFLite converter's Python and one for edgetpu_compiler below `folder`. The former answers what the
-/// real one answered for the head of lenet5, with this difference from ONNX Runtime.
-fn stand_ins(folder: &Path, difference: f64) {
+/// Puts a stand-in for the TFLite converter's Python and one for edgetpu_compiler below `folder`; false without the judges'
+/// Python. The former gives what the real one made of the head of lenet5, and answers with this much noise.
+fn stand_ins(folder: &Path, noise: f64) -> bool {
+    let Some(judge) = python() else { return false };
     let place = folder.join("convert/tflite");
-    let answer = json!({
-        "tool": "a stand-in 1.0",
-        "inputs": [{"index": 0, "order": [0, 2, 3, 1]}],
-        "outputs": [{"index": 0, "order": [0, 2, 3, 1]}],
-        "comparison": {"against": "onnxruntime 9", "inputs": 5, "difference_max": 0.1,
-            "difference_relative": difference, "argmax_agreement": 1.0},
-    });
     let made = fixture("tflite/lenet5/part-0-int8.tflite");
+    let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("judges/stand_in_converter.py");
     let python = format!(
-        "#!/bin/sh\nset -e\njob=$(cat)\necho 'much that TensorFlow says' >&2\n\
-         out=$(echo \"$job\" | sed 's/.*\"output\":\"\\([^\"]*\\)\".*/\\1/')\n\
-         test -s convert.py -a -s common.py -a -s samples.npz\ncp {} \"$out\"\necho '{answer}'\n",
+        "#!/bin/sh\nexec '{}' '{}' '{}' {noise}\n",
+        Path::new(judge.get_program()).display(),
+        stand_in.display(),
         made.display()
     );
     script(&place.join("bin/python3"), &python);
@@ -64,6 +59,7 @@ fn stand_ins(folder: &Path, difference: f64) {
         fixture("tflite/stand_in_for_edgetpu.tflite").display()
     );
     script(&folder.join("bin/edgetpu_compiler"), &compiler);
+    true
 }
 
 fn split(folder: &Path, more: &[&str]) -> Command {
@@ -85,9 +81,15 @@ fn manifest(folder: &Path) -> Value {
 #[test]
 fn a_boards_bundle_names_its_backend_and_runs_through_the_edge_tpus_delegate() {
     let folder = tempfile::tempdir().unwrap();
-    stand_ins(folder.path(), 0.02);
+    if !stand_ins(folder.path(), 0.02) {
+        return;
+    }
     let told = succeed(&mut split(folder.path(), &["--target", "coral-usb"]));
-    assert!(told.contains("2.00e-2 against onnxruntime 9 on 5 input(s)"), "{told}");
+    assert!(told.contains("against onnxruntime 1."), "{told}");
+    assert!(
+        told.contains("on 5 input(s)") && told.contains("5 of 5 answers name the model's class"),
+        "{told}"
+    );
     assert!(told.contains("not compared"), "{told}");
     let document = manifest(folder.path());
     let part = &document["parts"][0];
@@ -100,10 +102,13 @@ fn a_boards_bundle_names_its_backend_and_runs_through_the_edge_tpus_delegate() {
         .collect();
     assert_eq!(formats, ["onnx", "tflite", "edgetpu-tflite"]);
     let made = &part["artifacts"][1]["conversion"];
-    assert_eq!(
-        (made["precision"].as_str(), made["tolerance"].as_f64()),
-        (Some("int8"), Some(0.05))
-    );
+    assert_eq!(made["precision"], "int8");
+    // Of the first image's difference, which is the self-test's.
+    let tolerance = made["tolerance"].as_f64().unwrap();
+    assert!((0.05..0.2).contains(&tolerance), "{made}");
+    let rms = made["comparison"]["difference_rms"].as_f64().unwrap();
+    assert!((0.005..0.02).contains(&rms), "{made}");
+    assert_eq!(made["comparison"]["answers"]["agree"], 5);
     assert_eq!(made["inputs"][0], json!({"value": "input", "order": [0, 2, 3, 1]}));
     let left: Vec<_> = std::fs::read_dir(folder.path())
         .unwrap()
@@ -172,9 +177,14 @@ fn what_differs_too_much_what_fails_and_what_is_missing_leave_nothing() {
         "{said}"
     );
     nothing_left();
-    stand_ins(folder.path(), 0.4);
+    if !stand_ins(folder.path(), 1.0) {
+        return;
+    }
     let said = fail(&mut split(folder.path(), &int8), 12);
-    assert!(said.contains("4.00e-1") && said.contains("the limit 2e-1"), "{said}");
+    assert!(
+        said.contains("of what leaves it is") && said.contains("the limit 2e-1"),
+        "{said}"
+    );
     nothing_left();
     let python = folder.path().join("convert/tflite/bin/python3");
     script(&python, "#!/bin/sh\necho 'no converter for Frobnicate' >&2\nexit 3\n");
@@ -301,6 +311,92 @@ fn fp16_needs_no_converter_and_is_chosen_where_it_is_asked_for() {
     fail(&mut once(&[]), 20);
 }
 
+#[test]
+fn verify_runs_each_converted_file_within_its_own_tolerance_and_names_what_it_cannot_run() {
+    let Some(library) = vendors::tflite() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = folder.path().join("bundle");
+    std::fs::create_dir(&bundle).unwrap();
+    for file in std::fs::read_dir(fixture("tflite/lenet5")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), bundle.join(file.file_name())).unwrap();
+    }
+    let verify = |more: &[&str]| {
+        let mut verify = kerf();
+        verify.arg("verify").arg(&bundle).arg("--model").arg(model("lenet5"));
+        verify.env_remove("KERF_TFLITE_LIBRARY").args(more);
+        verify
+    };
+    let said = succeed(verify(&[]).env("KERF_TFLITE_LIBRARY", &library));
+    for file in [
+        "part-0.tflite",
+        "part-0-int8.tflite",
+        "part-1.tflite",
+        "part-1-int8.tflite",
+    ] {
+        assert!(
+            said.contains(&format!("equal   {file} on tflite 2.9.0")),
+            "{file}: {said}"
+        );
+    }
+    assert!(said.contains("parts on tract"), "{said}");
+    // A backend that loads no whole model is there for its own files alone.
+    let said = succeed(verify(&["--backend", "tflite"]).env("KERF_TFLITE_LIBRARY", &library));
+    assert!(
+        said.contains("part-1-int8.tflite on tflite") && !said.contains("tract"),
+        "{said}"
+    );
+    // Its library is missing: said for each file, and the rest is proven.
+    let said = succeed(&mut verify(&[]));
+    assert!(
+        said.contains("skipped part-0-int8.tflite: ") && said.contains("tfjs-tflite-node"),
+        "{said}"
+    );
+    assert!(fail(&mut verify(&["--backend", "tflite"]), 2).contains("nothing to compare"));
+    // What the manifest allows is what counts.
+    let manifest = bundle.join("manifest.json");
+    let mut document: Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    for artifact in document["parts"][0]["artifacts"].as_array_mut().unwrap() {
+        if artifact["file"] == "part-0-int8.tflite" {
+            artifact["conversion"]["tolerance"] = json!(1e-5);
+        }
+    }
+    std::fs::write(&manifest, document.to_string()).unwrap();
+    let said = fail(verify(&[]).env("KERF_TFLITE_LIBRARY", &library), 12);
+    assert!(
+        said.contains("part-0-int8.tflite on tflite 2.9.0 differs") && said.contains("1e-5"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_board_that_computes_in_half_precision_gets_it_and_an_int8_model_stays_as_it_is() {
+    // tract has no Gemm in half precision, and what cannot be compared is not listed.
+    let Some(library) = vendors::onnxruntime() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let formats = |name: &str| {
+        let bundle = folder.path().join(name);
+        let mut split = kerf();
+        split
+            .arg("split")
+            .arg(model(name))
+            .args(["--target", "jetson-orin", "-o"]);
+        let output = split.arg(&bundle).env("ORT_DYLIB_PATH", &library).output().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{log}");
+        let document: Value = serde_json::from_slice(&std::fs::read(bundle.join("manifest.json")).unwrap()).unwrap();
+        let part = document["parts"][0].clone();
+        assert_eq!(part["backends"], json!(["tensorrt", "tract"]));
+        (part["artifacts"].as_array().unwrap().len(), log)
+    };
+    assert_eq!(formats("lenet5").0, 2);
+    let (files, log) = formats("lenet5_qdq_int8");
+    assert!(
+        files == 1 && log.contains("left-as-cut") && log.contains("no fp16 form"),
+        "{log}"
+    );
+}
+
 /// `kerf convert setup` first, or KERF_CONVERT_DIR where they are.
 #[test]
 #[ignore = "TensorFlow and OpenVINO are 3 GB; run after `kerf convert setup`"]
@@ -315,13 +411,28 @@ fn the_real_converters_agree_with_onnx_runtime() {
         "tflite-int8",
     ];
     let digits = fixture("images/digits");
-    let photos = fixture("images/photos");
+    let Some(mut judge) = python() else { return };
+    let photos = folder.path().join("crops");
+    std::fs::create_dir(&photos).unwrap();
+    judge.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("judges/crop_photos.py"));
+    judge.arg(&photos).args(["100", "3"]);
+    for photo in [
+        "astronaut.png",
+        "chelsea.png",
+        "china.jpg",
+        "coffee.png",
+        "flower.jpg",
+        "rocket.jpg",
+    ] {
+        judge.arg(fixture("images/photos").join(photo));
+    }
+    succeed(&mut judge);
     let cases: [(&str, &str, &Path, &[&str]); 3] = [
         ("lenet5", CUT, &digits, &DIGITS),
         ("resnet8_digits", "/r/r.0/Add_output_0", &digits, &DIGITS),
         (
             "mobilenet_v2_160_dogs",
-            "",
+            "block_8_add",
             &photos,
             &["--colour", "rgb", "--mean", "127.5", "--scale", "127.5"],
         ),
@@ -330,16 +441,9 @@ fn the_real_converters_agree_with_onnx_runtime() {
         let bundle: PathBuf = folder.path().join(name);
         let mut split = kerf();
         split.arg("split").arg(model(name)).args(image);
-        // Six photos do not calibrate a MobileNet: in int8 it is refused (docs/convert.md).
-        let all = if data == photos {
-            &all[..all.len() - 1]
-        } else {
-            &all[..]
-        };
         split.args(all.iter().flat_map(|format| ["--format", format]));
-        let at = if at.is_empty() { middle(name) } else { at.to_owned() };
         split
-            .args(["--at", &at, "--samples", "40", "-o"])
+            .args(["--at", at, "--samples", "100", "-o"])
             .arg(&bundle)
             .arg("--data")
             .arg(data);
@@ -350,13 +454,4 @@ fn the_real_converters_agree_with_onnx_runtime() {
             1 + all.len()
         );
     }
-}
-
-/// A legal cut behind a sum, a third of the way into the model.
-fn middle(name: &str) -> String {
-    let layers = succeed(kerf().args(["layers", "--json"]).arg(model(name)));
-    let layers: Value = serde_json::from_str(&layers).unwrap();
-    let values = layers["values"].as_array().unwrap();
-    let legal: Vec<&Value> = values.iter().filter(|v| v["legal"] == true).collect();
-    legal[legal.len() / 3]["name"].as_str().unwrap().to_owned()
 }

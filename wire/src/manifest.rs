@@ -19,7 +19,7 @@ mod preprocess;
 pub mod set;
 
 pub use check::ManifestError;
-pub use conversion::{Binding, Comparison, Conversion, Precision};
+pub use conversion::{Answers, Binding, Comparison, Conversion, Precision};
 pub use exits::{Exit, ExitMeasure, ExitPolicy};
 pub use format::Format;
 pub use preprocess::{Colour, Crop, Layout, Preprocess, Resize};

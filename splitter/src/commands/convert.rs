@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use kerf_runtime::bundle::Bundle;
 use kerf_runtime::source::{Input, Reader};
 use kerf_wire::Manifest;
+use kerf_wire::manifest::Answers;
 
 use super::{data, parse_symbol, print, read_graph};
 use crate::convert::{self, ConvertError, Kind, Request, Samples, Tool};
@@ -149,11 +150,12 @@ pub(super) fn text(manifest: &Manifest) -> String {
             let _ = match &made.comparison {
                 Some(c) => writeln!(
                     text,
-                    "\n        max|a-b| / max|b| {:.2e} against {} on {} input(s), argmax agrees on {:.1} %",
+                    "\n        max|a-b| / max|b| {:.2e}{} against {} on {} input(s){}",
                     c.difference_relative,
+                    c.difference_rms.map_or(String::new(), |rms| format!(", RMS {rms:.2e}")),
                     c.against,
                     c.inputs,
-                    c.argmax_agreement * 100.0
+                    c.answers.as_ref().map_or(String::new(), answers)
                 ),
                 None => writeln!(
                     text,
@@ -163,6 +165,20 @@ pub(super) fn text(manifest: &Manifest) -> String {
         }
     }
     text
+}
+
+/// What becomes of the model's answers.
+fn answers(answers: &Answers) -> String {
+    if answers.of == 0 {
+        return format!(
+            "; the model's answers are then off by RMS {:.2e}",
+            answers.difference_rms
+        );
+    }
+    format!(
+        "; {} of {} answers name the model's class, {} of the {} of which it is sure",
+        answers.agree, answers.of, answers.sure_agree, answers.sure_of
+    )
 }
 
 fn formats() -> String {

@@ -22,6 +22,7 @@ use crate::verify::{self, Comparison, Noise, Report};
     Engines fuse the operators of a quantised model, and a cut parts what they fuse. Such a model must pass within 1e-4\n\
     run node by node as it is written (ONNX Runtime); as engines run it, its parts may differ by one step of the output's\n\
     scale, or by twice what half a step at the input moves the output, which is measured and printed.\n\n\
+    What parts were converted to (kerf convert) is run too, on the self-test's input and within each file's own tolerance.\n\
     What it finds is written into the manifest, and a signature that is there is dropped: sign last."
 )]
 pub struct Args {
@@ -97,12 +98,25 @@ fn one(args: &Args, place: &Path) -> Result<(), Failure> {
     let symbols = args.dims.iter().cloned().collect();
     let inputs = verify::random(manifest, &symbols, args.seed, args.runs).or_exit(Exit::Usage)?;
     let quantised = verify::Quantised::of(&Model::read(&file)?);
-    let report = verify::verify(&bundle, &model, &backends, &inputs, args.tolerance, quantised.as_ref())?;
+    // A backend of another format is there for converted parts alone.
+    let runs_models = |name: &&String| backend::named(name).map_or(true, |b| b.formats().contains(&model.format));
+    let general: Vec<String> = backends.iter().filter(runs_models).cloned().collect();
+    let mut report = verify::verify(&bundle, &model, &general, &inputs, args.tolerance, quantised.as_ref())?;
+    report.converted = verify::converted(&bundle, &args.backend, &mut report.skipped)?;
+    if report.comparisons.is_empty() && report.converted.is_empty() {
+        let said = report.skipped.join("; ");
+        return Err(Failure::usage(format!("nothing to compare on these backends: {said}")));
+    }
     print(&if args.json { json(&report)? } else { text(&report) })?;
     if let Some(worst) = report.broken().next() {
         return Err(Failure::new(Exit::PartsDiffer, anyhow::anyhow!("{}", broken(worst))));
     }
-    if args.no_proof {
+    if let Some(worst) = report.broken_files().next() {
+        let (file, backend, got, most) = (&worst.file, &worst.backend, worst.difference, worst.tolerance);
+        let text = format!("{file} on {backend} differs from its part by {got:.3e} (allowed {most:.0e})");
+        return Err(Failure::new(Exit::PartsDiffer, anyhow::anyhow!(text)));
+    }
+    if args.no_proof || report.comparisons.is_empty() {
         return Ok(());
     }
     let input = format!("{} random, seed {}", args.runs, args.seed);
@@ -205,6 +219,14 @@ fn text(report: &Report) -> String {
             d.argmax_of
         );
     }
+    for c in &report.converted {
+        let verdict = if c.holds() { "equal " } else { "DIFFER" };
+        let (file, backend, got, most) = (&c.file, &c.backend, c.difference, c.tolerance);
+        let _infallible = writeln!(
+            text,
+            "{verdict}  {file} on {backend}: relative {got:.3e} of {most:.0e} allowed, on the self-test's input"
+        );
+    }
     for skipped in &report.skipped {
         let _infallible = writeln!(text, "skipped {skipped}");
     }
@@ -227,7 +249,16 @@ fn json(report: &Report) -> Result<String, Failure> {
     };
     let noise: Vec<_> = report.noise.iter().map(noise).collect();
     let comparisons: Vec<_> = report.comparisons.iter().map(one).collect();
-    let document = serde_json::json!({"comparisons": comparisons, "quantised": noise, "skipped": report.skipped});
+    let file = |c: &verify::Converted| {
+        serde_json::json!({
+            "file": c.file, "backend": c.backend, "holds": c.holds(), "difference_relative": c.difference,
+            "tolerance": c.tolerance,
+        })
+    };
+    let converted: Vec<_> = report.converted.iter().map(file).collect();
+    let document = serde_json::json!({
+        "comparisons": comparisons, "quantised": noise, "converted": converted, "skipped": report.skipped,
+    });
     Ok(serde_json::to_string_pretty(&document).or_exit(Exit::Bug)? + "\n")
 }
 

@@ -5,19 +5,21 @@ use std::path::Path;
 use kerf_runtime::bundle::{Bundle, digest};
 use kerf_runtime::source::npz;
 use kerf_wire::Manifest;
-use kerf_wire::manifest::{Artifact, Companion, Conversion, Format, SelfTest};
+use kerf_wire::manifest::{Artifact, Companion, Conversion, Format, Precision, SelfTest};
 
 use super::samples::PartSamples;
-use super::{ConvertError, Kind, Samples, at, compile, fixed, half, python};
+use super::{ConvertError, Kind, Samples, at, compile, fixed, half, judge, python};
 use crate::exit::{Exit, Failure, OrExit as _};
 
 /// What one part is to become.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     /// Which part.
     pub part: usize,
     /// In this order: int8 TFLite before what is compiled from it.
     pub kinds: Vec<Kind>,
+    /// Those of `kinds` without which the part still runs there: where it cannot become one, that is told.
+    pub optional: Vec<Kind>,
     /// The backends that the manifest then names for the part; as they were where empty.
     pub backends: Vec<String>,
 }
@@ -39,8 +41,17 @@ pub fn add(bundle: &Bundle, requests: &[Request], samples: &Samples, real: bool)
         let part = samples.part(bundle, request.part)?;
         let mut made: Vec<Artifact> = Vec::new();
         for kind in &request.kinds {
-            let artifact = make(bundle, *kind, &part, &made, work.path())?;
-            made.push(artifact);
+            match make(bundle, *kind, samples, &part, &made, work.path()) {
+                Ok(artifact) => made.push(artifact),
+                Err(why) if why.exit == Exit::ModelRefused && request.optional.contains(kind) => {
+                    let hint = match part.engine {
+                        "tract" => "; ONNX Runtime, where ORT_DYLIB_PATH names it, runs more of them",
+                        _ => "",
+                    };
+                    log::warn!("event=left-as-cut part={} kind={kind}: {why}{hint}", request.part);
+                }
+                Err(why) => return Err(why),
+            }
         }
         let entry = manifest.parts.get_mut(request.part);
         let entry = entry.ok_or_else(|| Failure::usage(format!("the bundle has no part {}", request.part)))?;
@@ -77,6 +88,7 @@ fn names(artifact: &Artifact) -> Vec<String> {
 fn make(
     bundle: &Bundle,
     kind: Kind,
+    samples: &Samples,
     part: &PartSamples<'_>,
     before: &[Artifact],
     work: &Path,
@@ -95,8 +107,7 @@ fn make(
     let output = work.join(kind.file(part.index));
     let fixed = work.join(format!("fixed-{}.onnx", part.index));
     log::info!("event=convert kind={kind} part={}", part.index);
-    let mut compiled_for = None;
-    let conversion: Conversion = match kind {
+    let made = match kind {
         Kind::OnnxF16 => half::convert(part, &model, &output)?,
         Kind::OpenvinoIr | Kind::OpenvinoIrF16 | Kind::Tflite | Kind::TfliteInt8 => {
             fixed::write(kind, part, &model, &fixed)?;
@@ -105,8 +116,7 @@ fn make(
         Kind::MyriadBlob => {
             fixed::write(kind, part, &model, &fixed)?;
             let made = compile::myriad(part.index, &fixed, &output)?;
-            compiled_for = Some(made.compiled_for);
-            made.conversion
+            return entry(kind, &output, made.conversion, Some(made.compiled_for));
         }
         Kind::Edgetpu => {
             let file = Kind::TfliteInt8.file(part.index);
@@ -116,16 +126,20 @@ fn make(
                 .and_then(|a| a.conversion.as_ref());
             let int8 = int8.ok_or_else(|| unfit("it is compiled from tflite-int8: ask for that too"))?;
             let made = compile::edgetpu(part.index, &work.join(&file), int8, &output)?;
-            compiled_for = Some(made.compiled_for);
-            made.conversion
+            return entry(kind, &output, made.conversion, Some(made.compiled_for));
         }
     };
-    let got = conversion.comparison.as_ref().map_or(0.0, |c| c.difference_relative);
-    if got.is_nan() || got > kind.limit() {
-        let (part, limit) = (part.index, kind.limit());
-        return Err(ConvertError::Differs { kind, part, got, limit }.into());
+    let mut conversion = made.conversion;
+    if let Some(comparison) = &mut conversion.comparison {
+        comparison.answers = Some(samples.answers_after(bundle, part.index, &made.got)?);
+        let precision = judge::precision(kind, &std::fs::read(&model).map_err(at(&model))?);
+        judge::judge(kind, part.index, precision, comparison)?;
+        if precision == Precision::Int8 && !kind.needs_data() {
+            let tolerance = Kind::TfliteInt8.tolerance(Some(comparison.difference_relative));
+            conversion.tolerance = Some(tolerance);
+        }
     }
-    entry(kind, &output, conversion, compiled_for)
+    entry(kind, &output, conversion, None)
 }
 
 /// The manifest's entry of a file, and of the `.bin` beside an `.xml`.

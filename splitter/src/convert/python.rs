@@ -9,7 +9,7 @@ use kerf_wire::manifest::{Binding, Comparison, Conversion};
 use serde::Deserialize;
 
 use super::samples::PartSamples;
-use super::{ConvertError, Kind, Tool, at, tools};
+use super::{ConvertError, Kind, Made, Tool, at, tools};
 use crate::limits::MAX_CONVERTER_RESULT_BYTES;
 
 const COMMON: &str = include_str!("scripts/common.py");
@@ -22,6 +22,8 @@ struct Answer {
     tool: String,
     inputs: Vec<Place>,
     outputs: Vec<Place>,
+    /// max|a−b| / max|b| on the first sample, which becomes the self-test's.
+    first_relative: f64,
     comparison: Comparison,
 }
 
@@ -33,12 +35,7 @@ struct Place {
 }
 
 /// Converts `model` into `output`, and compares.
-pub(super) fn convert(
-    kind: Kind,
-    part: &PartSamples<'_>,
-    model: &Path,
-    output: &Path,
-) -> Result<Conversion, ConvertError> {
+pub(super) fn convert(kind: Kind, part: &PartSamples<'_>, model: &Path, output: &Path) -> Result<Made, ConvertError> {
     let tool = if kind.format() == kerf_wire::manifest::Format::OpenvinoIr {
         Tool::Openvino
     } else {
@@ -54,25 +51,36 @@ pub(super) fn convert(
     }
     let samples = scripts.join("samples.npz");
     part.write(&samples)?;
+    let answers = scripts.join("answers.npz");
     let job = serde_json::json!({
-        "model": model, "output": output, "samples": samples, "precision": kind.precision().as_str(),
+        "model": model, "output": output, "samples": samples, "answers": answers,
+        "precision": kind.precision().as_str(),
     });
     let log = tools::folder().join(format!("{}.log", tool.name()));
-    let answer = run(&python, &scripts, &job.to_string(), &log).map_err(|why| ConvertError::Refused {
+    let refused = |why: String| ConvertError::Refused {
         kind,
         part: part.index,
         why,
         log: log.clone(),
-    })?;
+    };
+    let answer = run(&python, &scripts, &job.to_string(), &log).map_err(refused)?;
+    let got = part.read(&answers).map_err(refused)?;
     std::fs::remove_dir_all(&scripts).map_err(at(&scripts))?;
-    Ok(Conversion {
+    // Int8 is judged on the board by what was seen of the input that the board's self-test has.
+    let measured = if kind.needs_data() {
+        answer.first_relative
+    } else {
+        answer.comparison.difference_relative
+    };
+    let conversion = Conversion {
         tool: answer.tool,
         precision: kind.precision(),
-        tolerance: Some(kind.tolerance(Some(answer.comparison.difference_relative))),
+        tolerance: Some(kind.tolerance(Some(measured))),
         inputs: bindings(&answer.inputs, part.inputs),
         outputs: bindings(&answer.outputs, part.outputs),
         comparison: Some(answer.comparison),
-    })
+    };
+    Ok(Made { conversion, got })
 }
 
 /// Empty where every tensor is the part's own, in the part's order: nothing to say.

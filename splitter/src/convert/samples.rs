@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use kerf_runtime::backend::{self, LoadOptions};
-use kerf_runtime::bundle::Bundle;
+use kerf_runtime::bundle::{Bundle, read_bounded};
+use kerf_runtime::limits::MAX_TENSOR_FILE_BYTES;
 use kerf_runtime::source::{Input, npz};
-use kerf_runtime::step::Step;
+use kerf_runtime::step::{Choice, Step};
 use kerf_runtime::tensor::Tensor;
 use kerf_wire::TensorRef;
+use kerf_wire::manifest::{Answers, Format};
 
-use super::{ConvertError, at};
+use super::{ConvertError, answers, at};
 use crate::exit::{Exit, Failure, OrExit as _};
 
 /// Named tensors.
@@ -72,20 +74,7 @@ impl Samples {
             wanted: Vec::new(),
         };
         for index in 0..bundle.manifest().parts.len() {
-            let step = Step::load(bundle, index, &[engine.to_owned()], &LoadOptions::default());
-            let mut step = step.map_err(|e| Failure::from(e).context(format!("running part {index} on {engine}")))?;
-            let mut left = Vec::with_capacity(here.len());
-            for tensors in &here {
-                let input = Input {
-                    label: String::new(),
-                    tensors: tensors.clone(),
-                };
-                let own = |(name, tensor): (&str, TensorRef<'_>)| {
-                    Ok((name.to_owned(), Tensor::copy_of(tensor).or_exit(Exit::RunFailed)?))
-                };
-                let values = step.run(&input)?.values.into_iter().map(own);
-                left.push(values.collect::<Result<Values, Failure>>()?);
-            }
+            let left = as_cut(bundle, index, engine, &here)?;
             samples.given.push(std::mem::replace(&mut here, left.clone()));
             samples.wanted.push(left);
         }
@@ -103,6 +92,23 @@ impl Samples {
             given: self.given.get(index).map(Vec::as_slice).unwrap_or_default(),
             wanted: self.wanted.get(index).map(Vec::as_slice).unwrap_or_default(),
         })
+    }
+
+    /// What becomes of the model's answers where part `index` gives this, and the parts after it run as they were cut.
+    pub(super) fn answers_after(&self, bundle: &Bundle, index: usize, got: &[Values]) -> Result<Answers, Failure> {
+        let mut here = self.wanted.get(index).cloned().unwrap_or_default();
+        for (values, got) in here.iter_mut().zip(got) {
+            for (name, value) in values {
+                if let Some(own) = find(got, name) {
+                    value.clone_from(own);
+                }
+            }
+        }
+        for next in index + 1..bundle.manifest().parts.len() {
+            here = as_cut(bundle, next, self.engine, &here)?;
+        }
+        let wanted = self.wanted.last().map(Vec::as_slice).unwrap_or_default();
+        Ok(answers::compare(&here, wanted))
     }
 
     /// Every value of the first sample, each once, as a self-test keeps them.
@@ -123,7 +129,51 @@ impl Samples {
     }
 }
 
+/// Runs a part as it was cut: all that leaves it, for each of these.
+fn as_cut(bundle: &Bundle, index: usize, engine: &'static str, here: &[Values]) -> Result<Vec<Values>, Failure> {
+    let has_onnx = bundle.part(index)?.artifacts.iter().any(|a| a.format == Format::Onnx);
+    let how = Choice {
+        format: has_onnx.then_some(Format::Onnx),
+        ..Choice::default()
+    };
+    let step = Step::load_as(bundle, index, &[engine.to_owned()], &LoadOptions::default(), how);
+    let mut step = step.map_err(|e| Failure::from(e).context(format!("running part {index} on {engine}")))?;
+    let mut left = Vec::with_capacity(here.len());
+    for tensors in here {
+        let input = Input {
+            label: String::new(),
+            tensors: tensors.clone(),
+        };
+        let own = |(name, tensor): (&str, TensorRef<'_>)| {
+            Ok((name.to_owned(), Tensor::copy_of(tensor).or_exit(Exit::RunFailed)?))
+        };
+        let values = step.run(&input)?.values.into_iter().map(own);
+        left.push(values.collect::<Result<Values, Failure>>()?);
+    }
+    Ok(left)
+}
+
 impl PartSamples<'_> {
+    /// What a converter's script wrote: `out_0`, `out_1` …, each with the samples behind one another on a first axis.
+    pub(super) fn read(&self, file: &Path) -> Result<Vec<Values>, String> {
+        let text = |why: &dyn std::fmt::Display| format!("its answers do not read: {why}");
+        let bytes = read_bounded(file, MAX_TENSOR_FILE_BYTES).map_err(|why| text(&why))?;
+        let mut archive = npz::Archive::from_bytes(&bytes).map_err(|why| text(&why))?;
+        let mut all: Vec<Values> = vec![Vec::new(); self.given.len()];
+        for (k, name) in self.outputs.iter().enumerate() {
+            let stacked = archive.read(&format!("out_{k}")).map_err(|why| text(&why))?;
+            let shape = stacked.shape().get(1..).unwrap_or_default();
+            let length = stacked.bytes().len() / all.len().max(1);
+            let mut rows = stacked.bytes().chunks(length.max(1));
+            for values in &mut all {
+                let row = rows.next().unwrap_or_default();
+                let row = TensorRef::new(stacked.dtype(), shape, row).map_err(|why| text(&why))?;
+                values.push((name.clone(), Tensor::copy_of(row).map_err(|why| text(&why))?));
+            }
+        }
+        Ok(all)
+    }
+
     /// The shape of each input, the same in every sample.
     pub(super) fn shapes(&self) -> Result<Vec<(String, Vec<u32>)>, String> {
         let shape = |name: &String| {

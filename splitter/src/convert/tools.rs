@@ -54,7 +54,7 @@ impl Tool {
     pub fn weight(self) -> &'static str {
         match self {
             Self::Tflite => "2.6 GB",
-            Self::Openvino => "340 MB",
+            Self::Openvino => "420 MB",
             Self::Myriad => "90 MB",
         }
     }

@@ -48,7 +48,8 @@ impl Way {
         }
     }
 
-    fn label(&self) -> Result<String, Failure> {
+    /// Name and version.
+    pub(super) fn label(&self) -> Result<String, Failure> {
         let about = named(self.backend)?.check(&LoadOptions::default())?;
         let name = if about.version.starts_with(self.backend) {
             about.version
@@ -77,12 +78,12 @@ impl Way {
         Ok(all)
     }
 
-    /// The formats that this backend would load parts from: each is proven, for another stage may load another.
+    /// The formats that this backend would load parts as cut from: each is proven, for another stage may load another.
     pub(super) fn forms(&self, bundle: &Bundle) -> Vec<Format> {
         let artifacts = || bundle.manifest().parts.iter().flat_map(|part| &part.artifacts);
         let formats = named(self.backend).map_or(&[][..], |b| b.formats());
         let mut forms: Vec<Format> = formats.to_vec();
-        forms.retain(|format| artifacts().any(|a| a.format == *format));
+        forms.retain(|format| artifacts().any(|a| a.format == *format && a.conversion.is_none()));
         if forms.is_empty() {
             // A bundle whose parts pass everything on.
             forms.push(Format::Onnx);

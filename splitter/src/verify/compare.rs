@@ -20,6 +20,8 @@ pub struct Difference {
     pub argmax_close: u64,
     /// Rows that have one: those of floating-point outputs with more than one element on the last axis.
     pub argmax_of: u64,
+    /// Σ(a−b)² over every element that was compared, and Σb².
+    pub squares: (f64, f64),
 }
 
 /// Stands for "not comparable" where JSON and people need a number.
@@ -35,19 +37,28 @@ impl Difference {
         }
     }
 
+    /// √(Σ(a−b)² / Σb²): the error's share of the signal; √Σ(a−b)² itself where there is no signal.
+    pub fn rms(&self) -> f64 {
+        let (error, signal) = self.squares;
+        (error / if signal > 0.0 { signal } else { 1.0 }).sqrt().min(WORST)
+    }
+
     /// Adds one output for one input, which may differ by `allowed`, as max|a−b|; a missing tensor, another shape or type, or a NaN on one side only is as far apart
     /// as can be.
     pub(crate) fn add(&mut self, name: &str, got: Option<&Tensor>, want: &Tensor, allowed: f64) {
         let fits = got.filter(|g| g.dtype() == want.dtype() && g.shape() == want.shape());
         let Some(got) = fits else {
+            self.squares.0 = f64::INFINITY;
             return self.note(name, WORST, WORST, allowed);
         };
+        let (a, b) = (numbers(got), numbers(want));
         if got.bytes() != want.bytes() {
-            let (max, relative) = apart(&numbers(got), &numbers(want));
+            let (max, relative) = apart(&a, &b);
             self.note(name, max, relative, allowed);
         } else if self.output.is_empty() {
             name.clone_into(&mut self.output);
         }
+        self.add_squares(&a, &b);
         self.add_argmax(got, want, allowed);
     }
 
@@ -65,6 +76,18 @@ impl Difference {
         self.relative = self.relative.max(relative);
         if counts {
             self.beyond = self.beyond.max(relative);
+        }
+    }
+
+    /// A number on one side only is an error without end; one that neither side has is none.
+    fn add_squares(&mut self, a: &[f64], b: &[f64]) {
+        for (a, b) in a.iter().zip(b) {
+            if a.is_finite() && b.is_finite() {
+                self.squares.0 += (a - b).powi(2);
+                self.squares.1 += b.powi(2);
+            } else if a.is_finite() != b.is_finite() {
+                self.squares.0 = f64::INFINITY;
+            }
         }
     }
 
@@ -116,7 +139,7 @@ fn apart(a: &[f64], b: &[f64]) -> (f64, f64) {
     (max, if largest > 0.0 { max / largest } else { max })
 }
 
-fn argmax(row: &[f64]) -> usize {
+pub(crate) fn argmax(row: &[f64]) -> usize {
     let mut best = 0;
     for (index, value) in row.iter().enumerate() {
         if row.get(best).is_some_and(|b| value > b) {
@@ -131,7 +154,7 @@ fn argmax(row: &[f64]) -> usize {
     clippy::cast_lossless,
     reason = "one macro for types that convert without loss and types that do not"
 )]
-fn numbers(tensor: &Tensor) -> Vec<f64> {
+pub(crate) fn numbers(tensor: &Tensor) -> Vec<f64> {
     let bytes = tensor.bytes();
     macro_rules! read {
         ($type:ty) => {
@@ -223,6 +246,18 @@ mod tests {
         let mut d = Difference::default();
         d.add("y", Some(&Tensor::from_f32(&[1, 2], &[1.0, 2.0]).unwrap()), &y, 0.0);
         assert_eq!(d.relative, WORST);
+    }
+
+    #[test]
+    fn the_root_of_the_squares_is_the_errors_share_of_the_signal() {
+        let mut d = differ(&[3.0, 5.0], &[3.0, 4.0]);
+        assert_eq!((d.squares, d.rms()), ((1.0, 25.0), 0.2));
+        let equal = Tensor::from_f32(&[1, 1], &[10.0]).unwrap();
+        d.add("z", Some(&equal), &equal, 0.0);
+        assert_eq!(d.squares, (1.0, 125.0));
+        assert_eq!(differ(&[f32::NAN], &[1.0]).rms(), WORST);
+        d.add("z", None, &equal, 0.0);
+        assert_eq!(d.rms(), WORST);
     }
 
     #[test]

@@ -75,6 +75,28 @@ pub struct Comparison {
     pub difference_relative: f64,
     /// Rows whose argmax agrees, of all; 1 where no output has rows.
     pub argmax_agreement: f64,
+    /// √(Σ(a−b)² / Σb²) over every element of all outputs and inputs: 0.1 is a signal-to-noise ratio of 20 dB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference_rms: Option<f64>,
+    /// What becomes of the answers when this artifact stands in for its part; none in manifests of before it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Answers>,
+}
+
+/// How far the answers of the whole chain are from the model's own, with one part replaced by a converted artifact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answers {
+    /// √(Σ(a−b)² / Σb²) over every element of all the model's outputs and inputs.
+    pub difference_rms: f64,
+    /// Rows of classes among the model's outputs: floats of one or two axes, the last longer than 1.
+    pub of: u32,
+    /// Those of them that name the same class.
+    pub agree: u32,
+    /// Rows of which the model is sure: its class leads the next by 0.1 in probability.
+    pub sure_of: u32,
+    /// Those of them that name the same class.
+    pub sure_agree: u32,
 }
 
 pub(super) fn check(part: &Part, artifact: &Artifact) -> Result<(), ManifestError> {

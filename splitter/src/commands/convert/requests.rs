@@ -73,8 +73,10 @@ impl ConvertArgs {
         let mut requests: Vec<Request> = Vec::new();
         let mut add = |part: usize, kinds: &[Kind], backends: &[String]| {
             let at = requests.iter().position(|r| r.part == part).unwrap_or_else(|| {
-                let (kinds, backends) = (Vec::new(), Vec::new());
-                requests.push(Request { part, kinds, backends });
+                requests.push(Request {
+                    part,
+                    ..Request::default()
+                });
                 requests.len() - 1
             });
             if let Some(request) = requests.get_mut(at) {
@@ -98,6 +100,15 @@ impl ConvertArgs {
                 Kind::Edgetpu => add(placed.part, &[Kind::TfliteInt8, kind], &[]),
                 _ => add(placed.part, &[kind], &[]),
             }
+        }
+        // TensorRT runs a part that has no 16-bit form, e.g. one in int8, as it was cut: a board alone does not insist.
+        let insists = |part: usize| {
+            self.formats
+                .iter()
+                .any(|f| f.part == part && f.name == Kind::OnnxF16.name())
+        };
+        for request in requests.iter_mut().filter(|request| !insists(request.part)) {
+            request.optional = request.kinds.iter().copied().filter(|k| *k == Kind::OnnxF16).collect();
         }
         Ok(requests)
     }
@@ -169,6 +180,16 @@ mod tests {
         );
         assert_eq!(requests[1].backends, ["tract"]);
         assert!("x=tflite".parse::<Placed>().is_err());
+        assert!(requests[0].optional.is_empty());
+        let jetson = ConvertArgs {
+            targets: placed(&["jetson-orin"]),
+            ..ConvertArgs::default()
+        };
+        let request = &jetson.requests().unwrap()[0];
+        assert_eq!(
+            (&request.kinds, &request.optional),
+            (&vec![Kind::OnnxF16], &vec![Kind::OnnxF16])
+        );
         let unknown = ConvertArgs {
             formats: placed(&["caffe"]),
             ..ConvertArgs::default()

@@ -52,21 +52,33 @@ def relative(got, want):
 
 
 def compare(got, want, against):
-    """The worst differences over all samples, and how often the largest element of a row is the same one."""
-    worst, worst_relative, rows, agree = 0.0, 0.0, 0, 0
-    for ours, theirs in zip(got, want):
+    """The worst differences over all samples, how often the largest element of a row is the same one, and the error's share
+    of the signal; and the worst difference of the first sample, which becomes the self-test's."""
+    worst, worst_relative, rows, agree, error, signal, first = 0.0, 0.0, 0, 0, 0.0, 0.0, 0.0
+    for number, (ours, theirs) in enumerate(zip(got, want)):
         for a, b in zip(ours, theirs):
             a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
             worst_relative = max(worst_relative, min(relative(a, b), 1e300))
+            first = worst_relative if number == 0 else first
             if a.shape == b.shape:
                 worst = max(worst, min(float(np.abs(a - b).max(initial=0.0)), 1e300))
+                error, signal = error + float(((a - b) ** 2).sum()), signal + float((b**2).sum())
                 if b.ndim >= 1 and b.shape[-1] > 1:
                     same = a.reshape(-1, b.shape[-1]).argmax(1) == b.reshape(-1, b.shape[-1]).argmax(1)
                     rows, agree = rows + same.size, agree + int(same.sum())
-    return {
+    return first, {
         "against": against,
         "inputs": len(got),
         "difference_max": worst,
         "difference_relative": worst_relative,
+        "difference_rms": min(float(np.nan_to_num((error / (signal or 1.0)) ** 0.5, nan=np.inf)), 1e300),
         "argmax_agreement": agree / rows if rows else 1.0,
     }
+
+
+def conclude(job, tool, inputs, outputs, got, want, against):
+    """Writes what the converted part gave, an array [count, ...] an output of the part, and the result."""
+    arrays = [np.stack([np.asarray(answer[k], kind.dtype) for answer in got]) for k, kind in enumerate(want[0])]
+    np.savez(job["answers"], **{f"out_{k}": array for k, array in enumerate(arrays)})
+    first, comparison = compare(got, want, against)
+    finish({"tool": tool, "inputs": inputs, "outputs": outputs, "first_relative": first, "comparison": comparison})

@@ -7,7 +7,7 @@ import sys
 import tempfile
 
 import numpy as np
-from common import compare, feeds, finish, job, reference, relative, samples
+from common import conclude, feeds, job, reference, relative, samples
 
 
 def channels_last(rank):
@@ -166,12 +166,15 @@ def main():
     with open(task["output"], "wb") as file:
         file.write(content)
     ranks = [array.ndim - 1 for array in inputs]
-    finish({
-        "tool": f"onnx2tf {onnx2tf.__version__}, tensorflow {tf.__version__}",
-        "inputs": [{"index": k, "order": order(ranks[k])} for k in lite.takes],
-        "outputs": [{"index": k, "order": axes} for k, axes in zip(pairing, orders)],
-        "comparison": compare(got, want, against),
-    })
+    conclude(
+        task,
+        f"onnx2tf {onnx2tf.__version__}, tensorflow {tf.__version__}",
+        [{"index": k, "order": order(ranks[k])} for k in lite.takes],
+        [{"index": k, "order": axes} for k, axes in zip(pairing, orders)],
+        got,
+        want,
+        against,
+    )
 
 
 main()
