@@ -14,6 +14,10 @@ use kerf_runtime::tensor::Tensor;
 use kerf_wire::{Dim, TensorRef};
 use serde_json::json;
 
+mod kernels;
+
+pub use kernels::kernel_times;
+
 /// A backend with the options that it runs under here.
 pub struct Engine {
     /// Its name in `backend::all()`.
@@ -99,8 +103,13 @@ pub fn wholes() -> Vec<Case> {
 }
 
 /// Heads of some fixtures, cut in the middle by `kerf` below `folder`, with what ONNX Runtime answers for each; none
-/// without the judges' Python. `formats` chooses among a part's artifacts.
+/// without the judges' Python.
 pub fn heads(names: &[&str], folder: &Path, backend: &dyn Backend) -> Option<Vec<Case>> {
+    heads_after(names, folder, backend, &|_| {})
+}
+
+/// The same, in the backend's best format of those that a bundle has after this was done to it.
+pub fn heads_after(names: &[&str], folder: &Path, backend: &dyn Backend, done: &dyn Fn(&Path)) -> Option<Vec<Case>> {
     let mut python = crate::python()?;
     let bundle = |name: &&str| {
         let place = folder.join(name);
@@ -125,6 +134,7 @@ pub fn heads(names: &[&str], folder: &Path, backend: &dyn Backend) -> Option<Vec
     let jobs = std::fs::File::open(&file).expect("just written");
     crate::succeed(python.arg(script).stdin(Stdio::from(jobs)));
     let case = |(name, dir): (&&str, &PathBuf)| {
+        done(dir);
         let bundle = Bundle::open(dir).expect("just made");
         let artifact = bundle.artifact(0, backend.formats(), None).expect("just made");
         Case {

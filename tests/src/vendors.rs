@@ -55,6 +55,25 @@ pub fn openvino() -> Option<PathBuf> {
     or_said("openvino", vendor("openvino", "openvino/libs", "libopenvino_c.so."))
 }
 
+/// A folder as `kerf convert setup openvino` leaves it, with a Python that has OpenVINO: the judges', which has ONNX Runtime,
+/// with the vendored package, of the version that `kerf` pins. Made below `folder`.
+pub fn openvino_converter(folder: &Path) -> Option<PathBuf> {
+    let package = openvino()?.ancestors().nth(3)?.to_owned();
+    let python = crate::python()?.get_program().to_owned();
+    let all = folder.join("converters");
+    let place = all.join("openvino/bin");
+    std::fs::create_dir_all(&place).expect("a folder of our own");
+    let (python, package) = (Path::new(&python).display(), package.display());
+    let script = format!("#!/bin/sh\nPYTHONPATH='{package}' exec '{python}' \"$@\"\n");
+    let file = place.join("python3");
+    std::fs::write(&file, script).expect("a folder of our own");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&file, executable).expect("a file of our own");
+    let pinned = kerf_splitter::convert::Tool::Openvino.requirements().join("\n") + "\n";
+    std::fs::write(all.join("openvino/kerf-requirements.txt"), pinned).expect("a folder of our own");
+    Some(all)
+}
+
 /// OpenVINO 2022.2's C library, the last that a wheel has with the MYRIAD plugin.
 pub fn openvino_2022() -> Option<PathBuf> {
     let found = vendor("openvino-2022", "onnxruntime/capi", "libopenvino_c.so");
