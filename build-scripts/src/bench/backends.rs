@@ -18,7 +18,9 @@ const STARTS: usize = 5;
 /// Runs of which the median is told.
 const RUNS: &str = "300";
 /// All that the table asks of `kerf-stage`.
-const FEATURES: &str = "onnxruntime,openvino,openvino-myriad";
+const FEATURES: &str = "onnxruntime,openvino,openvino-myriad,tflite";
+/// What `runtime/benches/overhead` is built with: no engine that is a long time in the compiler.
+const BARE_FEATURES: &str = "onnxruntime,openvino,tflite";
 
 /// One engine.
 struct Engine {
@@ -52,6 +54,16 @@ request = compiled.create_infer_request()
 run = lambda: request.infer([x])
 ";
 
+const ORT_OPENVINO: &str = "\
+import onnxruntime
+options = onnxruntime.SessionOptions()
+settings = {'device_type': 'CPU', 'precision': 'FP32', 'num_of_threads': '1'}
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=[('OpenVINOExecutionProvider', settings)])
+given = session.get_inputs()[0]
+x = numpy.full([d if isinstance(d, int) else 1 for d in given.shape], 0.5, numpy.float32)
+run = lambda: session.run(None, {given.name: x})
+";
+
 const ENGINES: &[Engine] = &[
     Engine {
         backend: "tract",
@@ -75,11 +87,33 @@ const ENGINES: &[Engine] = &[
         bare: true,
     },
     Engine {
+        backend: "onnxruntime",
+        device: Some("OPENVINO:CPU"),
+        library: Some((".vendor/onnxruntime-openvino/onnxruntime/capi", "libonnxruntime.so.")),
+        python: Some((Some(".vendor/onnxruntime-openvino"), ORT_OPENVINO)),
+        bare: false,
+    },
+    Engine {
         backend: "openvino-myriad",
         device: Some("CPU"),
         library: Some((".vendor/openvino-2022/onnxruntime/capi", "libopenvino_c.so")),
         python: None,
         bare: false,
+    },
+    // Its Python package is of another version, with kernels of its own: no peer.
+    Engine {
+        backend: "tflite",
+        device: None,
+        library: Some((
+            if cfg!(target_arch = "aarch64") {
+                ".vendor/tflite/linux_arm64"
+            } else {
+                ".vendor/tflite/linux_amd64"
+            },
+            "libtensorflowlite_c.so",
+        )),
+        python: None,
+        bare: true,
     },
 ];
 
@@ -95,9 +129,11 @@ struct Figures {
 pub(super) fn run(programs: &Programs) -> Result<()> {
     let python = setup::python().context("the judges' Python is set up by `cargo xtask setup`")?;
     let release = !programs.kerf_stage.components().any(|part| part.as_os_str() == "debug");
-    let mut build = repo::cargo();
-    build.args(["build", "--package", "kerf-runtime", "--features", FEATURES]);
-    repo::run(build.args(release.then_some("--release")))?;
+    if !programs.given {
+        let mut build = repo::cargo();
+        build.args(["build", "--package", "kerf-runtime", "--features", FEATURES]);
+        repo::run(build.args(release.then_some("--release")))?;
+    }
     let dir = tempfile::tempdir()?;
     println!(
         "{:<16} {:<12} {:>19} {:>17} {:>21} {:>16}",
@@ -115,7 +151,14 @@ pub(super) fn run(programs: &Programs) -> Result<()> {
             split.arg("--at").arg(residual_addition(programs, &model, count)?);
         }
         repo::output(split.arg("-o").arg(&bundle))?;
+        let mut convert = repo::command(&programs.kerf);
+        let convert = convert.args(["convert", "bundle", "--format", "tflite"]).arg(&bundle);
+        let is_converted = repo::output(convert).is_ok();
         for engine in ENGINES {
+            if engine.backend == "tflite" && !is_converted {
+                println!("tflite           {label:<12} its converter is not here: `kerf convert setup tflite`");
+                continue;
+            }
             let Some(library) = library(engine, &python)? else {
                 println!(
                     "{:<16} {label:<12} its library is not here: `cargo xtask setup`",
@@ -129,7 +172,7 @@ pub(super) fn run(programs: &Programs) -> Result<()> {
                 .map(|peer| peers(&python, peer, &bundle.join("part-0.onnx")))
                 .transpose()?;
             let over = match &library {
-                Some(library) if engine.bare => overhead(engine, library, &bundle.join("part-0.onnx"), release)?,
+                Some(library) if engine.bare => overhead(engine, library, &bundle, release)?,
                 _ => "–".to_owned(),
             };
             print(engine, label, ours, peer, &over);
@@ -147,7 +190,11 @@ fn print(engine: &Engine, label: &str, ours: Figures, peer: Option<Figures>, ove
     };
     println!(
         "{:<16} {label:<12} {:>19} {:>17} {:>21} {over:>16}",
-        engine.backend,
+        engine.device.map_or(engine.backend, |device| if device == "CPU" {
+            engine.backend
+        } else {
+            device
+        }),
         pair(|f| f.first_answer_ms, 0),
         pair(|f| f.memory_mb, 0),
         pair(|f| f.latency_us_p50, 1),
@@ -255,7 +302,7 @@ fn figures(command: &dyn Fn(&str, &str) -> Command, read: impl Fn(&Value) -> Res
 }
 
 /// What a run costs over the library's own C API, in one process, in turns.
-fn overhead(engine: &Engine, library: &Path, model: &Path, release: bool) -> Result<String> {
+fn overhead(engine: &Engine, library: &Path, bundle: &Path, release: bool) -> Result<String> {
     let mut bench = repo::cargo();
     bench.args([
         "bench",
@@ -264,14 +311,15 @@ fn overhead(engine: &Engine, library: &Path, model: &Path, release: bool) -> Res
         "kerf-runtime",
         "--bench",
         "overhead",
+        "--no-default-features",
         "--features",
-        FEATURES,
+        BARE_FEATURES,
     ]);
     bench
         .args((!release).then_some("--profile=dev"))
         .arg("--")
         .arg(engine.backend);
-    let said = repo::output(bench.arg(library).arg(model).arg(RUNS))?;
+    let said = repo::output(bench.arg(library).arg(bundle).arg(RUNS))?;
     let said: Value = serde_json::from_str(said.trim()).context("one line of JSON")?;
     let figure = |name: &str| said[name].as_f64().context("a median");
     let (ours, bare) = (figure("ours_us_p50")?, figure("bare_us_p50")?);

@@ -1,17 +1,18 @@
 //! What a run costs over the vendor's own C API: both on the same model, input and threads, in turns, in one process.
 //!
-//! `overhead ENGINE LIBRARY MODEL RUNS` prints one line of JSON. `cargo xtask bench backends` runs it for each engine.
+//! `overhead ENGINE LIBRARY MODEL RUNS` prints one line of JSON; MODEL is a file, or a bundle of which part 0 is run. `cargo xtask bench backends` runs it for each engine.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use kerf_runtime::backend::{self, LoadOptions};
-use kerf_runtime::bundle::open_model;
+use kerf_runtime::bundle::{Bundle, open_model};
 use kerf_runtime::measure::random_inputs;
 use kerf_runtime::tensor::Tensor;
 
 mod sys;
+mod tflite;
 
 /// Runs before the ones that count.
 const WARM_UP: usize = 20;
@@ -29,8 +30,15 @@ fn main() -> Result<()> {
         threads: Some(1),
         ..LoadOptions::default()
     };
-    let artifact = open_model(Path::new(model))?;
-    let mut session = backend::named(engine)?.load(&artifact, &options)?;
+    let backend = backend::named(engine)?;
+    let artifact = if Path::new(model).is_dir() {
+        let bundle = Bundle::open(Path::new(model))?;
+        let artifact = bundle.artifact(0, backend.formats(), None)?;
+        artifact.context("the bundle has nothing for this engine")?
+    } else {
+        open_model(Path::new(model))?
+    };
+    let mut session = backend.load(&artifact, &options)?;
     let inputs = random_inputs(session.inputs(), 1)?;
     let views: Vec<_> = inputs.iter().map(Tensor::view).collect();
     let mut outputs = vec![Tensor::default(); session.outputs().len()];
@@ -42,6 +50,10 @@ fn main() -> Result<()> {
             Box::new(move || bare.run())
         }
         "openvino" => openvino(&artifact.contents, &inputs)?,
+        "tflite" => {
+            let mut bare = tflite::Bare::open(Path::new(library), &artifact.contents)?;
+            Box::new(move || bare.run())
+        }
         other => bail!("{other} has no C API beside it here"),
     };
     let (mut ours_us, mut bare_us) = (Vec::new(), Vec::new());

@@ -1,0 +1,5 @@
+//! TensorFlow Lite with nothing around it.
+
+mod sys;
+
+pub(crate) use sys::Bare;
