@@ -441,6 +441,12 @@ fn the_real_converters_agree_with_onnx_runtime() {
         let bundle: PathBuf = folder.path().join(name);
         let mut split = kerf();
         split.arg("split").arg(model(name)).args(image);
+        // In int8 it is at the edge of what is taken: these crops are refused (docs/convert.md).
+        let all = if data == photos {
+            &all[..all.len() - 1]
+        } else {
+            &all[..]
+        };
         split.args(all.iter().flat_map(|format| ["--format", format]));
         split
             .args(["--at", at, "--samples", "100", "-o"])
