@@ -12,8 +12,8 @@ use kerf_splitter::onnx::Model;
 
 use super::{Case, Engine, run, views};
 
-/// Rounds of a timed and a plain run.
-const ROUNDS: usize = 8;
+/// Rounds of a timed and a plain run: on a busy machine some of each are hardly interrupted.
+const ROUNDS: usize = 24;
 
 /// An engine that times its kernels names nodes of the model, and its kernels add up to a run; none where it times none.
 /// Gives the kernels' share of a run, and the share of their time that a node's name was said for.
@@ -47,7 +47,9 @@ pub fn kernel_times(engine: &Engine, case: &Case) -> Option<(f64, f64)> {
         named = named.min(timed.iter().filter(of_a_node).map(seconds).sum::<f64>() / sum);
     }
     let share = kernels / plain;
-    assert!((0.6..=1.4).contains(&share), "{what}: kernels are {share:.2} of a run");
+    // On a quiet machine 0.9 to 1.2. A mean of eight runs is interrupted more often than one: what must be found is another
+    // unit, a sum over all runs, kernels that are left out.
+    assert!((0.5..=2.5).contains(&share), "{what}: kernels are {share:.2} of a run");
     assert!(named >= 0.9, "{what}: {named:.2} of the time has a node's name");
     Some((share, named))
 }
