@@ -27,6 +27,19 @@ pub use stage::StageConfig;
 pub use store::StoreConfig;
 pub use trust::TrustConfig;
 
+/// Longest password or key file, bytes.
+const MAX_SECRET_BYTES: u64 = 4096;
+
+/// A password or key file's text, without the end of its last line.
+///
+/// # Errors
+/// When it cannot be read, is too long, or is no UTF-8.
+pub fn read_secret(file: &Path) -> Result<String, Failure> {
+    let bytes = read_bounded(file, MAX_SECRET_BYTES).or_exit(Exit::Usage)?;
+    let text = String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{} is no UTF-8", file.display())))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 /// All settings of a stage.
 #[derive(Debug, Clone, Default, PartialEq, Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]

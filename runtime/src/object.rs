@@ -10,7 +10,9 @@ mod open;
 #[cfg(feature = "s3")]
 pub mod s3;
 
-pub use open::open;
+#[cfg(feature = "s3")]
+pub use open::{authority, open_s3};
+pub use open::{open, open_folder};
 
 use crate::exit::Exit;
 use kerf_wire::Digest;

@@ -7,10 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use kerf_runtime::config::StoreConfig;
 use kerf_runtime::exit::{Exit, Failure, OrExit};
+use kerf_runtime::object;
 use kerf_runtime::object::s3::{Grant, MAX_GRANT_HOURS, MAX_PLACES};
 use kerf_runtime::wire::DeviceId;
-
-use super::run::store;
 
 /// Let a board put its frames into a bucket without keys, for some days.
 ///
@@ -45,7 +44,8 @@ impl GrantCommand {
         let url = url.ok_or_else(|| Failure::usage("--store http(s)://HOST:PORT is needed"))?;
         let device =
             DeviceId::new(&self.device).map_err(|why| Failure::usage(format!("device {:?}: {why}", self.device)))?;
-        let grant = store::s3(url, &self.store)?.grant(&device, self.places, Duration::from_hours(self.hours.into()));
+        let grant =
+            object::open_s3(url, &self.store)?.grant(&device, self.places, Duration::from_hours(self.hours.into()));
         let grant = grant.ok_or_else(|| {
             Failure::usage("keys are needed: --store-keys-file, or KERF_STORE_ACCESS_KEY and KERF_STORE_SECRET_KEY")
         })?;

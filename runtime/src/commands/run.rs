@@ -26,7 +26,7 @@ mod bucket;
 mod inputs;
 pub(crate) mod links;
 mod print;
-pub(crate) mod store;
+mod store;
 
 use bucket::BucketArgs;
 use inputs::{CameraArgs, tell};

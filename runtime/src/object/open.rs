@@ -2,30 +2,20 @@
 
 use std::path::Path;
 
-use super::ObjectStore;
 use super::directory::DirectoryStore;
+use super::{Folder, ObjectStore};
 #[cfg(feature = "s3")]
 use crate::bundle::read_bounded;
 use crate::config::StoreConfig;
+#[cfg(feature = "s3")]
+use crate::config::read_secret;
 use crate::exit::Failure;
 #[cfg(feature = "s3")]
 use crate::exit::{Exit, OrExit};
 
-/// Longest password or key file, bytes.
-#[cfg(feature = "s3")]
-const MAX_SECRET_BYTES: u64 = 4096;
-
 /// Longest certificate authority, bytes.
 #[cfg(feature = "s3")]
 const MAX_CA_BYTES: u64 = 1024 * 1024;
-
-/// A file's text, without the end of its last line.
-#[cfg(feature = "s3")]
-fn read_secret(file: &Path) -> Result<String, Failure> {
-    let bytes = read_bounded(file, MAX_SECRET_BYTES).or_exit(Exit::Usage)?;
-    let text = String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{} is no UTF-8", file.display())))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
 
 /// Opens what is configured: `file:///DIR`, or an S3-compatible store at `http(s)://…`.
 ///
@@ -44,15 +34,43 @@ pub fn open(config: &StoreConfig) -> Result<Option<Box<dyn ObjectStore>>, Failur
         return Ok(Some(Box::new(DirectoryStore::open(Path::new(dir))?)));
     }
     if url.starts_with("http://") || url.starts_with("https://") {
-        return Ok(Some(Box::new(s3(url, config)?)));
+        return Ok(Some(Box::new(open_s3(url, config)?)));
     }
     Err(Failure::usage(format!(
         "store {url:?}: expected http(s)://HOST:PORT or file:///DIR"
     )))
 }
 
+/// The same place, for objects by their keys.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_folder(config: &StoreConfig) -> Result<Option<Box<dyn Folder>>, Failure> {
+    let Some(url) = config.url.as_deref() else {
+        return Ok(None);
+    };
+    if let Some(dir) = url.strip_prefix("file://") {
+        return Ok(Some(Box::new(DirectoryStore::open(Path::new(dir))?)));
+    }
+    Ok(Some(Box::new(open_s3(url, config)?)))
+}
+
+/// The store's certificate authority, PEM.
+///
+/// # Errors
+/// When its file cannot be read.
 #[cfg(feature = "s3")]
-fn s3(url: &str, config: &StoreConfig) -> Result<super::s3::S3Store, Failure> {
+pub fn authority(config: &StoreConfig) -> Result<Option<Vec<u8>>, Failure> {
+    let read = |file| read_bounded(file, MAX_CA_BYTES).or_exit(Exit::Usage);
+    config.ca.as_deref().map(read).transpose()
+}
+
+/// The bucket, where its keys are good.
+///
+/// # Errors
+/// As [`open`].
+#[cfg(feature = "s3")]
+pub fn open_s3(url: &str, config: &StoreConfig) -> Result<super::s3::S3Store, Failure> {
     use super::s3::{PATIENCE, PRESIGNED_FOR, S3Config, S3Store};
 
     let keys = match &config.keys_file {
@@ -79,11 +97,6 @@ fn s3(url: &str, config: &StoreConfig) -> Result<super::s3::S3Store, Failure> {
             _ => None,
         },
     };
-    let ca = config
-        .ca
-        .as_ref()
-        .map(|file| read_bounded(file, MAX_CA_BYTES).or_exit(Exit::Usage))
-        .transpose()?;
     let mut store = S3Store::new(S3Config {
         endpoint: url.to_owned(),
         bucket: config.bucket.clone().unwrap_or_else(|| "kerf".to_owned()),
@@ -92,7 +105,7 @@ fn s3(url: &str, config: &StoreConfig) -> Result<super::s3::S3Store, Failure> {
         presign: config.presign.unwrap_or(false).then_some(PRESIGNED_FOR),
         patience: PATIENCE,
         keys,
-        ca,
+        ca: authority(config)?,
     })
     .or_exit(Exit::Usage)?;
     store.check_keys()?;
@@ -100,7 +113,7 @@ fn s3(url: &str, config: &StoreConfig) -> Result<super::s3::S3Store, Failure> {
 }
 
 #[cfg(not(feature = "s3"))]
-fn s3(url: &str, _config: &StoreConfig) -> Result<DirectoryStore, Failure> {
+fn open_s3(url: &str, _config: &StoreConfig) -> Result<DirectoryStore, Failure> {
     Err(Failure::usage(format!(
         "store {url:?} needs a program built with the feature s3; file:///DIR works without"
     )))

@@ -12,10 +12,11 @@ use kerf_runtime::bundle::Bundle;
 use kerf_runtime::config::Config;
 use kerf_runtime::exit::{Exit, Failure, OrExit};
 use kerf_runtime::metrics::Metrics;
+use kerf_runtime::object;
 use kerf_runtime::stage::bucket::{Bucket, BucketConfig};
 use kerf_runtime::stage::resident::Resident;
 
-use super::{links::Links, store};
+use super::links::Links;
 
 /// A bucket as the source and the sink of a stage.
 #[derive(Debug, Clone, Args)]
@@ -58,7 +59,7 @@ impl BucketArgs {
     ) -> Result<(), Failure> {
         let part = config.stage.part;
         let resident = Resident::load(bundle, part, &config.backend.names, &config.backend.options())?;
-        let folder = store::open_folder(&config.store)?;
+        let folder = object::open_folder(&config.store)?;
         let folder = folder.ok_or_else(|| Failure::usage("--bucket-input needs --store"))?;
         let mut broker = match &self.bucket_events {
             Some(topic) => {

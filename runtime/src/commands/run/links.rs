@@ -1,6 +1,6 @@
 //! From settings to links: the broker's connection, the device's name, the topics.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use kerf_runtime::broker::mqtt::{BrokerUrl, Credentials, MqttBroker, MqttConfig,
 use kerf_runtime::broker::topics::Topics;
 use kerf_runtime::broker::{Broker, Message};
 use kerf_runtime::bundle::{Bundle, read_bounded};
-use kerf_runtime::config::{self, BrokerConfig, Config, StoreConfig};
+use kerf_runtime::config::{self, BrokerConfig, Config, StoreConfig, read_secret};
 use kerf_runtime::exit::{Exit, Failure, OrExit};
 use kerf_runtime::object::ObjectStore;
 use kerf_runtime::stage::keep::WhenFull;
@@ -20,10 +20,8 @@ use super::store;
 
 /// First level of every topic where none is configured.
 const TOPIC_PREFIX: &str = "kerf";
-/// Longest password file, bytes.
-const MAX_PASSWORD_BYTES: u64 = 4096;
 /// Longest certificate or key file, bytes.
-pub(super) const MAX_PEM_BYTES: u64 = 1024 * 1024;
+const MAX_PEM_BYTES: u64 = 1024 * 1024;
 /// Frames up to this many bytes travel on the broker, unless configured: AWS IoT Core takes packets of 128 KiB.
 const INLINE_BYTES: usize = 96 * 1024;
 /// Room for a packet's topic and properties.
@@ -247,12 +245,6 @@ impl Publisher {
             Err(why) => log::warn!("event=not_published frame={} why={:?}", result.frame, why.to_string()),
         }
     }
-}
-
-pub(super) fn read_secret(file: &Path) -> Result<String, Failure> {
-    let bytes = read_bounded(file, MAX_PASSWORD_BYTES).or_exit(Exit::Usage)?;
-    let text = String::from_utf8(bytes).map_err(|_| Failure::usage(format!("{} is no UTF-8", file.display())))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// The machine's name, made fit for a topic.
