@@ -117,13 +117,7 @@ impl Bench {
     /// When a program fails.
     pub fn cell(&self, cell: Cell) -> Value {
         let broker = Mosquitto::start("message_size_limit 0");
-        let link = ShapedLink::start(
-            broker.port(),
-            Shape {
-                mbit_s: cell.mbit_s,
-                rtt: Duration::from_secs_f64(cell.rtt_ms * 1e-3),
-            },
-        );
+        let link = shaped(&broker, cell);
         let start = Instant::now();
         self.measure_link(&link.url(), &broker.url());
         let link_s = start.elapsed().as_secs_f64();
@@ -131,7 +125,7 @@ impl Bench {
         let plan = self.plan();
         let plan_s = start.elapsed().as_secs_f64();
         let ways = plans::ways(&plan, NEXT);
-        let runner = self.runner(&link, &broker);
+        let runner = self.runner(link, &broker);
         let ran: Vec<(Way, real::Measured)> = ways
             .into_iter()
             .map(|way| {
@@ -143,7 +137,7 @@ impl Bench {
         self.figures(cell, &ran, &composed, [link_s, plan_s])
     }
 
-    fn runner(&self, link: &ShapedLink, broker: &Mosquitto) -> real::Runner {
+    fn runner(&self, link: ShapedLink, broker: &Mosquitto) -> real::Runner {
         real::Runner {
             subject: self.subject,
             slower: self.device.slower,
@@ -166,16 +160,10 @@ impl Bench {
     /// When a program fails.
     pub fn sweep_for_real(&self, cell: Cell) -> Value {
         let broker = Mosquitto::start("message_size_limit 0");
-        let link = ShapedLink::start(
-            broker.port(),
-            Shape {
-                mbit_s: cell.mbit_s,
-                rtt: Duration::from_secs_f64(cell.rtt_ms * 1e-3),
-            },
-        );
+        let link = shaped(&broker, cell);
         self.measure_link(&link.url(), &broker.url());
         let plan = self.plan();
-        let runner = self.runner(&link, &broker);
+        let runner = self.runner(link, &broker);
         let ways = plans::all(&plan);
         let (start, mut frames_s) = (Instant::now(), 0.0);
         for way in &ways {
@@ -266,4 +254,11 @@ impl Bench {
 fn read(file: &Path) -> Value {
     let bytes = std::fs::read(file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
     serde_json::from_slice(&bytes).expect("JSON")
+}
+
+/// The cell's link before a broker.
+fn shaped(broker: &Mosquitto, cell: Cell) -> ShapedLink {
+    let rtt = Duration::from_secs_f64(cell.rtt_ms * 1e-3);
+    let mbit_s = cell.mbit_s;
+    ShapedLink::start(broker.port(), Shape { mbit_s, rtt })
 }

@@ -129,19 +129,23 @@ fn tail_of(hub: &Hub, crossing: Crossing) -> Tail {
     tail_by(hub, crossing, Envelopes::new(None, usize::MAX))
 }
 
-fn tail_by(hub: &Hub, crossing: Crossing, envelopes: Envelopes) -> Tail {
-    let mut broker = hub.connect();
-    let filter = topics().frames_filter(&CROSSING.model, &CROSSING.cut, None);
-    broker.subscribe(&filter).unwrap();
-    let config = TailConfig {
+fn tail_config(crossing: Crossing, batch: BatchConfig) -> TailConfig {
+    TailConfig {
         topics: topics(),
         part: 1,
         before: border(crossing),
         onward: None,
         confirm: Confirm::Stage,
         warnings: Vec::new(),
-        batch: BatchConfig::NONE,
-    };
+        batch,
+    }
+}
+
+fn tail_by(hub: &Hub, crossing: Crossing, envelopes: Envelopes) -> Tail {
+    let mut broker = hub.connect();
+    let filter = topics().frames_filter(&CROSSING.model, &CROSSING.cut, None);
+    broker.subscribe(&filter).unwrap();
+    let config = tail_config(crossing, BatchConfig::NONE);
     let links = TailLinks {
         broker: Box::new(broker),
         envelopes,

@@ -111,15 +111,7 @@ impl Batches {
         let mut broker = hub.connect();
         let filter = topics().frames_filter(&CROSSING.model, &CROSSING.cut, None);
         broker.subscribe(&filter).unwrap();
-        let config = TailConfig {
-            topics: topics(),
-            part: 1,
-            before: border(CROSSING),
-            onward: None,
-            confirm: Confirm::Stage,
-            warnings: Vec::new(),
-            batch: BatchConfig { frames, wait },
-        };
+        let config = tail_config(CROSSING, BatchConfig { frames, wait });
         let (seen, metrics) = (Arc::default(), Arc::<Metrics>::default());
         let links = TailLinks {
             broker: Box::new(InOrder { broker, last: 0 }),
