@@ -3,6 +3,7 @@
 //! Owns: which files go where. [`files`] makes them, [`deb`] and [`archive`] wrap them, [`sbom`] lists the crates inside.
 //! Must not know: how a program is compiled. The same sources give the same bytes: every time stamp is the last commit's.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -113,7 +114,7 @@ pub(crate) fn checksums(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("{}", folder.display()))? {
         let name = entry.with_context(|| format!("{}", folder.display()))?.file_name();
         let name = name.to_string_lossy().into_owned();
-        if name != "SHA256SUMS" && !name.ends_with(".sig") {
+        if name != "SHA256SUMS" && Path::new(&name).extension() != Some(OsStr::new("sig")) {
             names.push(name);
         }
     }

@@ -82,13 +82,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 fn program(arguments: &Arguments, target: &Target) -> Result<Vec<u8>> {
     let given = arguments.programs.iter().find(|(name, _)| *name == target.name);
-    let file = match given {
-        Some((_, file)) => file.clone(),
-        None => {
-            let (program, needs) = build::build(target, toolchain::way_here()?)?;
-            println!("{}", build::described(target, &needs));
-            program
-        }
+    let file = if let Some((_, file)) = given {
+        file.clone()
+    } else {
+        let (program, needs) = build::build(target, toolchain::way_here()?)?;
+        println!("{}", build::described(target, &needs));
+        program
     };
     fs::read(&file).with_context(|| format!("{}", file.display()))
 }

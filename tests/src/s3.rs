@@ -139,18 +139,18 @@ impl S3Server {
         let begun = Instant::now();
         // Its bucket has no address that resolves here. SeaweedFS takes the other kind of address too.
         let by_name_only = self.way == Way::ByName && self.kind == Kind::Rclone;
-        while by_name_only && std::net::TcpStream::connect(("127.0.0.1", self.port())).is_err() {
-            assert!(begun.elapsed() < PATIENCE_START, "{:?} did not start", self.kind);
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        while !by_name_only {
+        let up = || {
+            if by_name_only {
+                let connected = std::net::TcpStream::connect(("127.0.0.1", self.port()));
+                return connected.map(drop).map_err(|why| why.to_string());
+            }
             let mut store = S3Store::new(self.config(self.port())).expect("a store");
             // The first object makes the bucket.
             let written = store.write("probe", b"x").and_then(|()| store.delete("probe"));
-            match written {
-                Ok(()) => return,
-                Err(why) => assert!(begun.elapsed() < PATIENCE_START, "{:?} did not start: {why}", self.kind),
-            }
+            written.map_err(|why| why.to_string())
+        };
+        while let Err(why) = up() {
+            assert!(begun.elapsed() < PATIENCE_START, "{:?} did not start: {why}", self.kind);
             std::thread::sleep(Duration::from_millis(50));
         }
     }

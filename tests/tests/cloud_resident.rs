@@ -29,7 +29,9 @@ impl Added {
     }
 
     fn at(&self, share: f64) -> f64 {
-        self.0[((self.0.len() - 1) as f64 * share).round() as usize]
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 ≤ rank < len")]
+        let rank = ((self.0.len() - 1) as f64 * share).round() as usize;
+        self.0[rank]
     }
 }
 

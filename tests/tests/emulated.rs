@@ -69,13 +69,13 @@ impl Judged {
         assert_eq!(answers.len(), ROWS, "{printed}");
         for answer in answers {
             let input = Path::new(answer["input"].as_str().unwrap()).file_name().unwrap();
-            let wanted: Vec<f64> =
-                serde_json::from_value(self.expected[input.to_str().unwrap()]["logits"].clone()).unwrap();
+            let input = input.to_str().unwrap();
+            let wanted: Vec<f64> = serde_json::from_value(self.expected[input]["logits"].clone()).unwrap();
             let got: Vec<f64> = serde_json::from_value(answer["outputs"][0]["data"].clone()).unwrap();
             assert_eq!(got.len(), wanted.len());
             let scale = wanted.iter().fold(0.0_f64, |most, b| most.max(b.abs()));
             let apart = got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-            assert!(apart <= TOLERANCE * scale, "{input:?}: {apart} apart, largest {scale}");
+            assert!(apart <= TOLERANCE * scale, "{input}: {apart} apart, largest {scale}");
         }
     }
 }

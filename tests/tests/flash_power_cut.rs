@@ -76,7 +76,7 @@ impl Board {
             // The program says yes to every check: what is tested is the script around it.
             let release = board.path(&format!("release-{version}"));
             fs::create_dir(&release).unwrap();
-            board.script(&release.join("kerf-stage"), &format!("echo {version} >&2"));
+            Board::script(&release.join("kerf-stage"), &format!("echo {version} >&2"));
             fs::write(release.join("stage.toml"), "[stage]\npart = 0\n").unwrap();
             let bundle = board.path(&format!("bundle-{version}"));
             fs::create_dir(&bundle).unwrap();
@@ -91,7 +91,7 @@ impl Board {
         self.desk.path().join(name)
     }
 
-    fn script(&self, path: &Path, text: &str) {
+    fn script(path: &Path, text: &str) {
         fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -151,7 +151,7 @@ impl Board {
                 "sync" => write_out.clone(),
                 _ => format!("exec /bin/{call} \"$@\""),
             };
-            self.script(&folder.join(call), &format!("{first}\n{count}\n{copy}\n{real}"));
+            Self::script(&folder.join(call), &format!("{first}\n{count}\n{copy}\n{real}"));
         }
         format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", folder.display())
     }
@@ -160,7 +160,7 @@ impl Board {
     fn plain_path(&self) -> String {
         let folder = self.path("plain");
         fs::create_dir_all(&folder).unwrap();
-        self.script(&folder.join("sync"), "exec /bin/sync -f \"$KERF_ROOT\"");
+        Self::script(&folder.join("sync"), "exec /bin/sync -f \"$KERF_ROOT\"");
         format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", folder.display())
     }
 

@@ -127,7 +127,7 @@ fn split_of(side: i64) {
     for (part, weights) in [(0, [0, 1]), (1, [2, 3])] {
         let file = bundle.join(format!("part-{part}.onnx"));
         let said = succeed(python().unwrap().args(["-c", READ]).arg(&file));
-        let expected: String = weights.iter().map(|w| format!("w{w} {w}.5\n")).collect();
+        let expected: String = weights.map(|w| format!("w{w} {w}.5\n")).concat();
         assert_eq!(said, expected, "part {part}");
         let beside = bundle.join(format!("part-{part}.weights.bin")).metadata().unwrap();
         assert!(beside.len() >= bytes / 2);

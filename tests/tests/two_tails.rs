@@ -211,6 +211,11 @@ fn compare_mobilenet(frames: u64) -> f64 {
     let mut tail = load(1);
     let times = (0..20).map(|_| tail.run(&crossing).unwrap().run);
     let fastest = times.min().unwrap();
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a few dozen at most"
+    )]
     let times = (0.02 / fastest.as_secs_f64()).ceil() as u32;
     println!(
         "cut at {at}: the tail takes {:.1} ms, run {times} times a frame",

@@ -48,7 +48,7 @@ fn row(name: &str, codec: &Codec, tensor: &TensorRef<'_>) {
     let header = coder.encode(codec, tensor, &mut out).unwrap();
     let mut back = vec![0; tensor.bytes.len()];
     let decode = speed(tensor.bytes.len(), || {
-        coder.decode(codec, &header, &out, &mut back).unwrap()
+        coder.decode(codec, &header, &out, &mut back).unwrap();
     });
     let bits = out.len() as f64 * 32.0 / tensor.bytes.len() as f64;
     println!("{name:22}{bits:>10.2}{encode:>14.0}{decode:>14.0}");

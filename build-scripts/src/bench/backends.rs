@@ -68,13 +68,15 @@ pub(super) fn run(programs: &Programs) -> Result<()> {
                 println!("tflite           {label:<12} its converter is not here: `kerf convert setup tflite`");
                 continue;
             }
-            let Some(library) = library(engine, &python)? else {
+            let library = engine.library.map(|place| library(place, &python)).transpose()?;
+            if library == Some(None) {
                 println!(
                     "{:<16} {label:<12} its library is not here: `cargo xtask setup`",
                     engine.backend
                 );
                 continue;
-            };
+            }
+            let library = library.flatten();
             let ours = ours(&programs.kerf_stage, engine, library.as_deref(), &bundle)?;
             let peer = engine
                 .python
@@ -110,11 +112,8 @@ fn print(engine: &Engine, label: &str, ours: Figures, peer: Option<Figures>, ove
     );
 }
 
-/// None where it is missing; some none for an engine that is built in.
-fn library(engine: &Engine, python: &Path) -> Result<Option<Option<PathBuf>>> {
-    let Some((folder, prefix)) = engine.library else {
-        return Ok(Some(None));
-    };
+/// The first file of a folder that begins so; none where it is missing.
+fn library((folder, prefix): (&str, &str), python: &Path) -> Result<Option<PathBuf>> {
     let packages = "import sysconfig; print(sysconfig.get_paths()['platlib'])";
     let root = if folder.starts_with('.') {
         repo::root().to_owned()
@@ -126,7 +125,7 @@ fn library(engine: &Engine, python: &Path) -> Result<Option<Option<PathBuf>>> {
         file.file_name()
             .is_some_and(|n| n.to_string_lossy().starts_with(prefix))
     };
-    Ok(files.map(|file| file.path()).find(is_it).map(Some))
+    Ok(files.map(|file| file.path()).find(is_it))
 }
 
 fn ours(stage: &Path, engine: &Engine, library: Option<&Path>, bundle: &Path) -> Result<Figures> {

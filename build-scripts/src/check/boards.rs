@@ -3,7 +3,7 @@
 //! Owns: which target stands for which kind. Must not know: how a program is built or what its answers must be.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -31,7 +31,7 @@ pub(super) fn run() -> Result<()> {
     for (name, emulator) in STATIC {
         let (program, line) = built(&target::named(name)?)?;
         lines.push(line);
-        stages.push(with_emulator(program, emulator));
+        stages.push(with_emulator(&program, emulator));
     }
     for name in LINKED {
         lines.push(built(&target::named(name)?)?.1);
@@ -58,7 +58,7 @@ fn built(target: &Target) -> Result<(PathBuf, String)> {
 }
 
 /// `EMULATOR:PROGRAM`, or the program alone.
-fn with_emulator(program: PathBuf, emulator: Option<&str>) -> OsString {
+fn with_emulator(program: &Path, emulator: Option<&str>) -> OsString {
     let mut pair = emulator.map(|name| format!("/usr/bin/{name}:")).unwrap_or_default();
     pair.push_str(&program.to_string_lossy());
     pair.into()

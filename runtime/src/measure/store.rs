@@ -106,7 +106,7 @@ pub fn measure_store(
 /// Bytes that do not repeat.
 fn body(size: usize, turn: usize) -> Vec<u8> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let mut state = now.map_or(1, |now| now.as_nanos() as u64) ^ (turn as u64) << 32 | 1;
+    let mut state = now.map_or(1, |now| u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)) ^ (turn as u64) << 32 | 1;
     let mut body = Vec::with_capacity(size + 8);
     while body.len() < size {
         // xorshift64 (Marsaglia 2003).

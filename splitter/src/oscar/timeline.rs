@@ -164,7 +164,7 @@ impl Timeline {
 pub fn log_times(log: &str) -> Option<(Timestamp, Timestamp)> {
     let mut times = log.lines().filter_map(|line| parse(line.split_whitespace().next()?));
     let first = times.next()?;
-    Some((first, times.last().unwrap_or(first)))
+    Some((first, times.next_back().unwrap_or(first)))
 }
 
 /// An RFC 3339 time.
@@ -194,6 +194,7 @@ fn micros(ms: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests say what failed by panicking")]
+    #![allow(clippy::float_cmp, reason = "sums of whole milliseconds are exact")]
     use super::*;
     use kerf_runtime::job::Place;
 

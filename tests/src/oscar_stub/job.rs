@@ -159,8 +159,7 @@ fn logged(mut child: Child) -> String {
         drop(thread.join());
     }
     child.wait().expect("ends");
-    let log = lock(&lines).clone();
-    log
+    lock(&lines).clone()
 }
 
 /// The event on standard input, script and configuration by the variables of its binary mode.

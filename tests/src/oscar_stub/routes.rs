@@ -11,7 +11,7 @@ use tiny_http::{Header, Request, Response};
 use super::{Cluster, PASSWORD, USER, job, now};
 
 /// How long a promised upload is waited for.
-const LONGEST_UPLOAD: Duration = Duration::from_secs(60);
+const LONGEST_UPLOAD: Duration = Duration::from_mins(1);
 
 /// A status with a text or a JSON document.
 type Answer = (u16, Vec<u8>);
@@ -129,7 +129,7 @@ fn answer(cluster: &Arc<Cluster>, method: &str, target: &str, authorization: &st
 
 fn without_times(log: &str) -> String {
     let lines = log.lines().filter_map(|line| line.split_once(' '));
-    lines.map(|(_, line)| format!("{line}\n")).collect()
+    lines.flat_map(|(_, line)| [line, "\n"]).collect()
 }
 
 /// The one question that `kubectl get --raw` asks of Kubernetes: the pod of a job. Its container ran as long as the job.

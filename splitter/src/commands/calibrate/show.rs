@@ -1,5 +1,7 @@
 //! What calibrating showed: models that were left out, beside the machine's own noise.
 
+use std::fmt::Write as _;
+
 use kerf_wire::profile::Sample;
 
 use super::super::table::{ms, table};
@@ -50,10 +52,16 @@ pub(super) fn table_of(held_out: &[HeldOut], measured: &[(Graph, Steady)]) -> St
     let load = measured.iter().filter_map(|(_, s)| s.profile.machine.background_load);
     let load = load.fold(0.0, f64::max);
     if disturbed > 0 {
-        text += &format!("{disturbed} runs were repeated because something else took the CPU\n");
+        let _ = writeln!(
+            text,
+            "{disturbed} runs were repeated because something else took the CPU"
+        );
     }
     if load > BUSY {
-        text += &format!("this machine was busy ({load:.1} processes a CPU): calibrate again when it is quiet\n");
+        let _ = writeln!(
+            text,
+            "this machine was busy ({load:.1} processes a CPU): calibrate again when it is quiet"
+        );
     }
     text
 }

@@ -47,7 +47,7 @@ fn bits_at(curve: &[(f64, f64)], agreement: f64) -> Option<f64> {
         if !(low..=high).contains(&agreement) {
             return None;
         }
-        let share = if high - low < f64::EPSILON {
+        let share = if (high - low).abs() < f64::EPSILON {
             0.0
         } else {
             (agreement - a0) / (a1 - a0)

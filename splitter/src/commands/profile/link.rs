@@ -1,5 +1,6 @@
 //! `kerf profile --link`: what it costs to move a frame over a broker, as a document that `kerf plan` takes.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -230,8 +231,9 @@ fn text(link: &LinkProfile) -> String {
     );
     if let Some(store) = &link.store {
         let mb_s = |ns_byte: f64| 1e3 / ns_byte.max(1e-6);
-        text += &format!(
-            "store {}: {} ms to put and {:.0} MB/s, {} ms to fetch and {:.0} MB/s; for frames above {}\n",
+        let _ = writeln!(
+            text,
+            "store {}: {} ms to put and {:.0} MB/s, {} ms to fetch and {:.0} MB/s; for frames above {}",
             store.url,
             ms(store.put_ms),
             mb_s(store.put_ns_byte),
