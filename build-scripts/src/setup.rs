@@ -1,18 +1,33 @@
 //! `cargo xtask setup`: installs what the tests need beyond cargo, and says so before it does.
 //!
-//! Owns: `tests/apt.txt`, `tests/requirements.txt`, `.venv`, `tests/vendor.txt`, `.vendor`. Does nothing where nothing is missing.
+//! Owns: `tests/apt.txt`, `tests/requirements.txt`, `.venv`, `tests/vendor.txt`, `.vendor`, and with `--frameworks` what
+//! `tests/frameworks/` lists, in `.venv-keras`. Does nothing where nothing is missing.
 //! The C compiler and Rust, without which this program could not run, are `build-scripts/bootstrap.sh`'s.
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use venv::Venv;
 
 use crate::emulate::{self, Machine};
 use crate::repo;
 
 mod tflite;
 mod vendor;
+mod venv;
+
+/// The judges.
+const VENV: Venv = Venv {
+    folder: ".venv",
+    requirements: "tests/requirements.txt",
+};
+/// What the notebooks export from; PyTorch is Debian's, because PyPI's brings 2 GB for graphics cards.
+const KERAS: Venv = Venv {
+    folder: ".venv-keras",
+    requirements: "tests/frameworks/keras.txt",
+};
+const PYTORCH: &str = "tests/frameworks/apt.txt";
 
 /// Installs what the tests need: packages of tests/apt.txt, .venv from tests/requirements.txt, vendors' libraries of
 /// tests/vendor.txt, and a Cortex-M4's tools.
@@ -21,23 +36,35 @@ pub(crate) struct Arguments {
     /// Only says what is missing; fails where something is.
     #[arg(long)]
     dry_run: bool,
+    /// Keras and PyTorch too, which two notebooks export from: 1.7 GB and 0.5 GB.
+    #[arg(long)]
+    frameworks: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let wanted = entries("tests/apt.txt")?;
+    let mut wanted = entries("tests/apt.txt")?;
+    let mut venvs = Vec::new();
+    if std::env::var_os("KERF_TEST_PYTHON").is_none() {
+        venvs.push(VENV);
+    }
+    if arguments.frameworks {
+        wanted.extend(entries(PYTORCH)?);
+        venvs.push(KERAS);
+    }
     let packages = missing(wanted.iter().map(String::as_str));
-    let venv = venv_is_missing()?;
     let wheels = vendor::missing(std::env::consts::ARCH)?;
     if arguments.dry_run {
         ensure!(packages.is_empty(), "missing packages: {}", packages.join(" "));
-        ensure!(!venv, ".venv is missing or older than tests/requirements.txt");
+        for venv in venvs {
+            ensure!(!venv.is_missing()?, "{venv} is missing or older than its list");
+        }
         ensure!(!tflite::is_missing(), ".vendor/tflite is missing");
         ensure!(wheels.is_empty(), "vendors' libraries are missing: {wheels:?}");
         return Ok(());
     }
     install(&packages)?;
-    if venv {
-        make_venv()?;
+    for venv in venvs {
+        venv.make()?;
     }
     if tflite::is_missing() {
         tflite::fetch()?;
@@ -57,7 +84,7 @@ pub(crate) fn vendors_for(arch: &str) -> Result<()> {
 /// The judges' Python: the one named by `KERF_TEST_PYTHON`, or that of `.venv`.
 pub(crate) fn python() -> Option<PathBuf> {
     std::env::var_os("KERF_TEST_PYTHON").map(PathBuf::from).or_else(|| {
-        let python = repo::root().join(".venv/bin/python3");
+        let python = VENV.python();
         python.is_file().then_some(python)
     })
 }
@@ -115,28 +142,4 @@ pub(crate) fn install(packages: &[String]) -> Result<()> {
     let mut install = vec!["apt-get", "-q", "install", "-y", "--no-install-recommends"];
     install.extend(packages.iter().map(String::as_str));
     as_root(&install)
-}
-
-/// The requirements that a finished `.venv` was made from are copied into it last.
-fn stamp() -> PathBuf {
-    repo::root().join(".venv/requirements.txt")
-}
-
-fn venv_is_missing() -> Result<bool> {
-    if std::env::var_os("KERF_TEST_PYTHON").is_some() {
-        return Ok(false);
-    }
-    let wanted = fs::read(repo::root().join("tests/requirements.txt")).context("tests/requirements.txt")?;
-    Ok(fs::read(stamp()).ok() != Some(wanted))
-}
-
-fn make_venv() -> Result<()> {
-    let packages = entries("tests/requirements.txt")?;
-    eprintln!("setup: making .venv with pip: {}", packages.join(" "));
-    repo::run(repo::command("python3").args(["-m", "venv", "--clear", ".venv"]))?;
-    let mut pip = repo::command(repo::root().join(".venv/bin/python3"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    repo::run(pip.args(["--requirement", "tests/requirements.txt"]))?;
-    fs::copy(repo::root().join("tests/requirements.txt"), stamp()).context(".venv/requirements.txt")?;
-    Ok(())
 }
