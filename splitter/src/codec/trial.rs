@@ -156,6 +156,24 @@ impl Trial {
         score
     }
 
+    /// As [`Trial::score`] for codecs that give back the same tensors as others whose score is known: they are encoded and
+    /// decoded, and what the parts behind the cut say is taken from `judged`.
+    ///
+    /// # Errors
+    /// When a codec refuses a tensor.
+    pub fn repacked(&mut self, codecs: &[Codec], judged: &Score) -> Result<Score, TrialError> {
+        let mut tally = Tally::default();
+        for sample in &self.samples {
+            tally.crossing(sample, &pass(&mut self.coder, codecs, &sample.crossing)?);
+        }
+        Ok(Score {
+            agreement: judged.agreement,
+            accuracy: judged.accuracy,
+            output_error: judged.output_error,
+            ..tally.score()
+        })
+    }
+
     /// As [`Trial::score`] for anything that turns crossing tensors into others at a price.
     ///
     /// # Errors

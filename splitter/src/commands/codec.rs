@@ -3,6 +3,7 @@
 mod entry;
 mod equal;
 pub mod fit;
+mod of_cut;
 mod plot;
 mod report;
 pub mod survey;

@@ -8,18 +8,22 @@ use crate::commands::table::table;
 
 const HEAD: [&str; 5] = ["codec", "agrees", "bits", "uniform's bits", "saved"];
 
-/// For each row of `dct`: the bits with which the uniform quantiser, at its ideal entropy coder, agrees as often. Nothing
-/// where the model is no classifier; rows that agree more or less often than any of the uniform ones are left out.
+/// For each row of `dct` that no cheaper one matches: the bits with which the uniform quantiser, at its ideal entropy coder,
+/// agrees as often. Nothing where the model is no classifier; rows that agree more or less often than any of the uniform
+/// ones are left out.
 pub(super) fn text(cut: &str, rows: &[Row]) -> String {
     let of_cut = || rows.iter().filter(|row| row.cut == cut);
     let point = |row: &Row| row.score.agreement.map(|agreement| (agreement, row.score.bits));
     let uniform = of_cut().filter(|row| row.codec.starts_with("(uniform"));
     let mut curve: Vec<(f64, f64)> = uniform.filter_map(point).collect();
     curve.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let ours = of_cut().filter(|row| row.codec.starts_with("dct step"));
-    let lines: Vec<[String; 5]> = ours
+    let ours = || of_cut().filter(|row| row.codec.starts_with("dct step"));
+    let lines: Vec<[String; 5]> = ours()
         .filter_map(|row| {
             let (agreement, bits) = point(row)?;
+            if ours().filter_map(point).any(|(a, b)| a >= agreement && b < bits) {
+                return None;
+            }
             let other = bits_at(&curve, agreement)?;
             Some([
                 row.codec.clone(),

@@ -7,13 +7,13 @@ use kerf_runtime::bundle::{Bundle, open_model};
 use kerf_runtime::source::Input;
 use kerf_runtime::step::Step;
 use kerf_runtime::tensor::Tensor;
-use kerf_wire::CodecId;
-use kerf_wire::codec::{Codec, Packer, Quantiser};
+use kerf_wire::codec::Codec;
 use kerf_wire::manifest::Preprocess;
 
+use super::of_cut::of_cut;
 use super::report::{csv, images_text, text};
 use super::{entry, equal, parse_loss, plot, trial};
-use crate::codec::{self, Blocks, Data, DataArgs, Score, Trial};
+use crate::codec::{self, Data, DataArgs, Score, Trial};
 use crate::commands::image::ImageArgs;
 use crate::commands::{find_values, print, read_graph, write_whole};
 use crate::cut::Cutter;
@@ -22,10 +22,6 @@ use crate::exit::{Exit, Failure, OrExit as _};
 use crate::graph::{Graph, ValueId};
 use crate::onnx::Model;
 
-/// Steps of the `dct` rows, in quarter octaves about half a standard deviation.
-const COARSENESS: [i8; 7] = [-8, -4, 0, 4, 8, 10, 12];
-/// Steps of the textbook's quantiser, in standard deviations.
-const UNIFORM: [f64; 7] = [0.12, 0.25, 0.5, 0.7, 1.0, 1.4, 2.0];
 const JPEG: [u8; 3] = [90, 75, 50];
 /// A cut is worth a look where each side has at least this share of the work.
 const SMALLEST_SIDE: f64 = 0.05;
@@ -101,7 +97,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         log::info!("event=survey cut={name:?}");
         let mut trial = open(&model, &graph, cut, &backends, &data)?;
         let raw_bytes = graph.value(cut).bytes().unwrap_or(0) as f64;
-        rows.extend(of_cut(&name, raw_bytes, &mut trial)?);
+        rows.extend(of_cut(&name, raw_bytes, &mut trial, args.max_loss)?);
         print(&text(&name, &rows, args.max_loss))?;
         print(&equal::text(&name, &rows))?;
     }
@@ -156,44 +152,6 @@ fn best_cuts(graph: &Graph, count: usize) -> Result<Vec<ValueId>, Failure> {
         )),
         false => Ok(found.into_iter().map(|(_, value)| value).collect()),
     }
-}
-
-fn of_cut(name: &str, raw_bytes: f64, trial: &mut Trial) -> Result<Vec<Row>, Failure> {
-    let mut rows = Vec::new();
-    let mut push = |codec: String, score: Score, used: Option<Codec>| {
-        rows.push(Row {
-            cut: name.to_owned(),
-            codec,
-            score,
-            is_codec: used.is_some(),
-            used,
-            raw_bytes,
-        });
-    };
-    let built = |packer: Packer| packer != Packer::Zstd || cfg!(feature = "zstd");
-    for (id, quantiser, packer) in CodecId::all().filter(|(_, q, p)| *q != Quantiser::Dct && built(*p)) {
-        // One of each kind for a survey: bf16 and the bitmap show little that f16 and the others do not.
-        let is_shown = quantiser != Quantiser::Bf16 && (packer != Packer::Bitmap || quantiser == Quantiser::Int8);
-        if is_shown {
-            let codecs = vec![Codec::plain(id); trial.values().len()];
-            push(id.to_string(), trial.score(&codecs)?, codecs.first().cloned());
-        }
-    }
-    for (blocks, label) in [(Blocks::Longest, "dct"), (Blocks::One, "dct 1x1")] {
-        for coarseness in COARSENESS {
-            let codecs = codec::codecs(trial, blocks, coarseness);
-            let step = codec::BASE_STEP * 2.0_f32.powf(f32::from(coarseness) / 4.0);
-            push(
-                format!("{label} step {step:.2}"),
-                trial.score(&codecs)?,
-                codecs.first().cloned(),
-            );
-        }
-    }
-    for step in UNIFORM {
-        push(format!("(uniform step {step})"), codec::uniform(trial, step)?, None);
-    }
-    Ok(rows)
 }
 
 /// The whole model on images as JPEG would bring them.
