@@ -264,10 +264,8 @@ impl Plan<'_> {
         for group in self.groups() {
             for block_index in 0..self.blocks_of_plane() {
                 // Tokens first: what a level does with its plain bits would hold up the coder's states.
-                for (token, class) in tokens.iter_mut().zip(&group.classes) {
-                    *token = decoder.take(index, SCALE, |slot| class.find(slot));
-                    index += 1;
-                }
+                decoder.take_run(index, SCALE, &group.classes, &mut tokens, Class::find);
+                index += group.classes.len();
                 let mut coded = tokens.iter().zip(&group.classes);
                 for (place, step) in block.iter_mut().zip(&self.steps) {
                     for (value, (token, class)) in place.iter_mut().take(group.lanes).zip(coded.by_ref()) {

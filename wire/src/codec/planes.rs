@@ -5,6 +5,7 @@
     reason = "a byte indexes 256 entries, a slot is taken modulo their number"
 )]
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::rans::{Decoder, Encoder, Symbol};
@@ -58,9 +59,11 @@ pub(super) fn unpack<'a>(payload: &'a [u8], plane: &mut [u8]) -> Result<&'a [u8]
         CODED => {
             let (slots, rest) = read_slots(rest)?;
             let (mut decoder, rest) = Decoder::new(rest)?;
-            for (index, byte) in plane.iter_mut().enumerate() {
-                *byte = decoder.take(index, BYTE_SCALE, |slot| slots[slot as usize % SLOTS].parts());
-            }
+            // All bytes have one model: units take no memory.
+            let models = vec![(); plane.len()];
+            decoder.take_run(0, BYTE_SCALE, &models, plane, |(), slot| {
+                slots[slot as usize % SLOTS].parts()
+            });
             decoder.finish()?;
             Ok(rest)
         }

@@ -105,8 +105,9 @@ impl<'a> Encoder<'a> {
 /// Decodes from the first symbol to the last.
 pub(super) struct Decoder<'a> {
     states: [u32; STATES],
-    words: core::slice::Iter<'a, [u8; 2]>,
-    ran_out: bool,
+    words: &'a [[u8; 2]],
+    /// Words taken; more than there are where the payload ran out.
+    taken: usize,
 }
 
 impl<'a> Decoder<'a> {
@@ -126,40 +127,63 @@ impl<'a> Decoder<'a> {
         }
         let decoder = Self {
             states: read,
-            words: words.as_chunks::<2>().0.iter(),
-            ran_out: false,
+            words: words.as_chunks::<2>().0,
+            taken: 0,
         };
         Ok((decoder, rest))
     }
 
-    /// Decodes the symbol at `index`: `find` gives the symbol, start and frequency for a slot below 2^scale.
+    /// Decodes a symbol a model into `out`, the first being that at `index` of the sequence: `find` gives the symbol, start
+    /// and frequency for a model and a slot below 2^scale. A run at once lets the core work on four states side by side.
     #[inline]
-    pub(super) fn take<T>(&mut self, index: usize, scale: u32, find: impl FnOnce(u32) -> (T, u32, u32)) -> T {
-        let [s0, s1, s2, s3] = &mut self.states;
-        let state = match index % STATES {
-            0 => s0,
-            1 => s1,
-            2 => s2,
-            _ => s3,
-        };
+    pub(super) fn take_run<M: Copy, T>(
+        &mut self,
+        index: usize,
+        scale: u32,
+        models: &[M],
+        out: &mut [T],
+        find: impl Fn(M, u32) -> (T, u32, u32),
+    ) {
+        let turn = index % STATES;
+        self.states.rotate_left(turn);
+        let mut states = self.states;
+        let (fours, rest) = models.as_chunks::<STATES>();
+        let (outs, out_rest) = out.split_at_mut(out.len().min(fours.len() * STATES));
+        for (models, out) in fours.iter().zip(outs.as_chunks_mut::<STATES>().0) {
+            for ((state, model), out) in states.iter_mut().zip(models).zip(out) {
+                *out = self.advance(state, scale, |slot| find(*model, slot));
+            }
+        }
+        for ((state, model), out) in states.iter_mut().zip(rest).zip(out_rest) {
+            *out = self.advance(state, scale, |slot| find(*model, slot));
+        }
+        self.states = states;
+        self.states.rotate_right(turn);
+    }
+
+    /// One symbol off one state.
+    #[inline]
+    fn advance<T>(&mut self, state: &mut u32, scale: u32, find: impl FnOnce(u32) -> (T, u32, u32)) -> T {
         let slot = *state & ((1 << scale) - 1);
         let (symbol, start, frequency) = find(slot);
-        let mut x = frequency
+        let x = frequency
             .wrapping_mul(*state >> scale)
             .wrapping_add(slot)
             .wrapping_sub(start);
-        if x < LOWEST {
-            let word = self.words.next();
-            self.ran_out |= word.is_none();
-            x = x << 16 | word.map_or(0, |word| u32::from(u16::from_le_bytes(*word)));
-        }
-        *state = x;
+        // Whether a word is needed is chance: looked at in any case, it costs no wrong guess of the core.
+        let word = self
+            .words
+            .get(self.taken)
+            .map_or(0, |word| u32::from(u16::from_le_bytes(*word)));
+        let is_low = x < LOWEST;
+        self.taken += usize::from(is_low);
+        *state = if is_low { x << 16 | word } else { x };
         symbol
     }
 
     /// Checks that all was used and the states are back where the encoder began.
     pub(super) fn finish(self) -> Result<(), WireError> {
-        if self.ran_out || self.words.len() != 0 || self.states != [LOWEST; STATES] {
+        if self.taken != self.words.len() || self.states != [LOWEST; STATES] {
             return Err(WireError::BadCodec(
                 "a range coder's payload does not end where it should",
             ));
