@@ -1,13 +1,19 @@
 //! How fast and how small each codec is on made-up feature maps: `cargo run --release -p kerf-wire --example codec_speed`.
 //!
-//! MB/s of 32-bit float input, one core. `kerf codec survey` measures the same on a model's own tensors.
+//! With a fitted bundle's manifest and frames of its first cut behind it (`kerf-stage once --output x.frame`, of the bundle before
+//! it was fitted, so that they are raw), on those tensors by the fitted codec and by finer and coarser ones of its table.
+//! MB/s of 32-bit float input, one core.
 
-#![allow(clippy::unwrap_used, reason = "an example ends where something is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "an example ends where something is wrong"
+)]
 
 use std::time::Instant;
 
 use kerf_wire::codec::{Codec, Coder, Layout, MAX_LEVEL, Packer, Quantiser, Table};
-use kerf_wire::{CodecId, DType, TensorRef};
+use kerf_wire::{CodecId, DType, Frame, Manifest, TensorRef};
 
 const SHAPE: [u32; 4] = [1, 192, 28, 28];
 /// As small as what crosses a good cut often is, with steps as fine as those that keep nearly every answer.
@@ -15,11 +21,23 @@ const SMALL: [u32; 4] = [1, 192, 7, 7];
 const FINE_STEPS: [f32; 3] = [0.1, 0.3, 1.0];
 const SECONDS: f64 = 0.3;
 
-#[allow(clippy::similar_names, reason = "codec and coder are two things")]
+/// Quarter octaves about a fitted table's steps.
+const FINER_AND_COARSER: [i8; 4] = [-8, -4, 0, 4];
+
 fn main() {
-    let bytes = maps(SHAPE);
-    let tensor = TensorRef::new(DType::F32, &SHAPE, &bytes).unwrap();
     println!("{:22}{:>10}{:>14}{:>14}", "codec", "bits", "encode MB/s", "decode MB/s");
+    let files: Vec<String> = std::env::args().skip(1).collect();
+    match files.split_first() {
+        Some((manifest, frames)) => real(manifest, frames),
+        None => made_up(),
+    }
+}
+
+/// A tensor with its shape.
+type Map = (Vec<u32>, Vec<u8>);
+
+fn made_up() {
+    let large = [(SHAPE.to_vec(), maps(SHAPE))];
     for (id, quantiser, packer) in CodecId::all() {
         if packer == Packer::Zstd && !cfg!(feature = "zstd") {
             continue;
@@ -28,29 +46,70 @@ fn main() {
             Quantiser::Dct => Codec::dct(table(0.8)).unwrap(),
             _ => Codec::plain(id),
         };
-        row(&id.to_string(), &codec, &tensor);
+        row(&id.to_string(), &codec, &large);
     }
-    let bytes = maps(SMALL);
-    let tensor = TensorRef::new(DType::F32, &SMALL, &bytes).unwrap();
+    let small = [(SMALL.to_vec(), maps(SMALL))];
     for step in FINE_STEPS {
         let codec = Codec::dct(table(step)).unwrap();
-        row(&format!("dct 7x7, step {step}"), &codec, &tensor);
+        row(&format!("dct 7x7, step {step}"), &codec, &small);
     }
 }
 
-fn row(name: &str, codec: &Codec, tensor: &TensorRef<'_>) {
+/// The first value of a fitted bundle's first cut, in each frame.
+fn real(manifest: &str, frames: &[String]) {
+    let manifest = Manifest::parse(&std::fs::read(manifest).unwrap()).unwrap();
+    let cut = manifest.cuts.first().unwrap();
+    let value = cut.values.first().unwrap();
+    let fitted = Codec::of_manifest(&cut.codecs[value]).unwrap();
+    let tensors: Vec<Map> = frames.iter().map(|file| first_tensor(file)).collect();
+    for name in ["f16", "int8"] {
+        row(name, &Codec::plain(name.parse().unwrap()), &tensors);
+    }
+    for coarseness in FINER_AND_COARSER {
+        let codec = Codec {
+            coarseness,
+            ..fitted.clone()
+        };
+        row(&format!("{} at {coarseness:+}", fitted.id), &codec, &tensors);
+    }
+}
+
+fn first_tensor(file: &str) -> Map {
+    let bytes = std::fs::read(file).unwrap();
+    let frame = Frame::parse(&bytes).unwrap();
+    let (header, payload) = frame.tensors().next().unwrap();
+    assert_eq!(header.codec, CodecId::RAW, "{file}: its tensors are not raw");
+    (header.shape.to_vec(), payload.to_vec())
+}
+
+/// Tensors one after the other, as frames come.
+fn row(name: &str, codec: &Codec, maps: &[Map]) {
     let (mut coder, mut out) = (Coder::new(), Vec::new());
-    let encode = speed(tensor.bytes.len(), || {
-        out.clear();
-        coder.encode(codec, tensor, &mut out).unwrap();
+    let tensors: Vec<TensorRef<'_>> = maps
+        .iter()
+        .map(|(shape, bytes)| TensorRef::new(DType::F32, shape, bytes).unwrap())
+        .collect();
+    let all: usize = maps.iter().map(|(_, bytes)| bytes.len()).sum();
+    let encode = speed(all, || {
+        for tensor in &tensors {
+            out.clear();
+            coder.encode(codec, tensor, &mut out).unwrap();
+        }
     });
-    out.clear();
-    let header = coder.encode(codec, tensor, &mut out).unwrap();
-    let mut back = vec![0; tensor.bytes.len()];
-    let decode = speed(tensor.bytes.len(), || {
-        coder.decode(codec, &header, &out, &mut back).unwrap();
+    let mut encode_one = |tensor: &TensorRef<'_>| {
+        let mut payload = Vec::new();
+        let header = coder.encode(codec, tensor, &mut payload).unwrap();
+        (header, payload)
+    };
+    let encoded: Vec<_> = tensors.iter().map(&mut encode_one).collect();
+    let mut back = vec![0; maps.iter().map(|(_, bytes)| bytes.len()).max().unwrap()];
+    let decode = speed(all, || {
+        for ((header, payload), (_, bytes)) in encoded.iter().zip(maps) {
+            coder.decode(codec, header, payload, &mut back[..bytes.len()]).unwrap();
+        }
     });
-    let bits = out.len() as f64 * 32.0 / tensor.bytes.len() as f64;
+    let payloads: usize = encoded.iter().map(|(_, payload)| payload.len()).sum();
+    let bits = payloads as f64 * 32.0 / all as f64;
     println!("{name:22}{bits:>10.2}{encode:>14.0}{decode:>14.0}");
 }
 

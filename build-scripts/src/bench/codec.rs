@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::repo::{self, Programs};
 
@@ -30,8 +30,32 @@ const CUTS: [&str; 3] = [
     "/_blocks.11/_project_conv/Conv_output_0",
 ];
 
+/// Crops that `kerf codec fit` judges by.
+const FITTED_ON: &str = "60";
+
 /// Prints the tables.
 pub(super) fn run(programs: &Programs) -> Result<()> {
+    println!("{}", repo::output(&mut speed())?);
+    let folder = tempfile::tempdir()?;
+    for cut in CUTS {
+        println!("\n### {cut}\n");
+        println!("{}", repo::output(survey(programs, cut).args(["--crops", CROPS]))?);
+        let bundle = folder.path().join("bundle");
+        if bundle.exists() {
+            std::fs::remove_dir_all(&bundle)?;
+        }
+        let mut split = repo::command(&programs.kerf);
+        split.args(["split", MODEL, "--at", cut]).args(IMAGE);
+        repo::output(split.arg("-o").arg(&bundle))?;
+        let heads = heads(programs, &bundle)?;
+        peers(programs, cut, &heads)?;
+        on_real_tensors(programs, &bundle, &heads)?;
+    }
+    Ok(())
+}
+
+/// The example that measures encoding and decoding alone.
+fn speed() -> std::process::Command {
     let mut speed = repo::cargo();
     speed.args([
         "run",
@@ -41,16 +65,9 @@ pub(super) fn run(programs: &Programs) -> Result<()> {
         "kerf-wire",
         "--example",
         "codec_speed",
+        "--",
     ]);
-    repo::run(&mut speed)?;
-    let folder = tempfile::tempdir()?;
-    for cut in CUTS {
-        println!("\n### {cut}\n");
-        let mut survey = survey(programs, cut);
-        println!("{}", repo::output(survey.args(["--crops", CROPS]))?);
-        peers(programs, cut, folder.path())?;
-    }
-    Ok(())
+    speed
 }
 
 fn survey(programs: &Programs, cut: &str) -> std::process::Command {
@@ -61,33 +78,43 @@ fn survey(programs: &Programs, cut: &str) -> std::process::Command {
     survey
 }
 
-fn peers(programs: &Programs, cut: &str, folder: &Path) -> Result<()> {
-    let (rows, bundle) = (folder.join("rows.csv"), folder.join("bundle"));
+/// What crosses the cut for each photo that judges, raw: as `.npz` and as `.frame`.
+fn heads(programs: &Programs, bundle: &Path) -> Result<Vec<PathBuf>> {
+    let mut made = Vec::new();
+    for judge in JUDGES {
+        let file = bundle.with_file_name(judge);
+        for ending in ["npz", "frame"] {
+            let mut head = repo::command(&programs.kerf_stage);
+            head.args(["-q", "once", "--allow-unsigned", "--part", "0", "--bundle"])
+                .arg(bundle);
+            head.arg("--input").arg(Path::new(PHOTOS).join(judge));
+            repo::output(head.arg("--output").arg(file.with_extension(ending)))?;
+        }
+        made.push(file);
+    }
+    Ok(made)
+}
+
+fn peers(programs: &Programs, cut: &str, heads: &[PathBuf]) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let rows = folder.path().join("rows.csv");
     repo::output(survey(programs, cut).arg("--csv").arg(&rows))?;
-    let mut split = repo::command(&programs.kerf);
-    repo::output(
-        split
-            .args(["split", MODEL, "--at", cut])
-            .args(IMAGE)
-            .arg("-o")
-            .arg(&bundle),
-    )?;
     let python = std::env::var_os("KERF_TEST_PYTHON").map_or(repo::root().join(".venv/bin/python3"), PathBuf::from);
     let mut peers = repo::command(python);
     peers.arg("tests/judges/codec_peers.py").arg(&rows);
-    for judge in JUDGES {
-        let tensors = folder.join(judge).with_extension("npz");
-        let mut head = repo::command(&programs.kerf_stage);
-        head.args(["-q", "once", "--allow-unsigned", "--part", "0", "--bundle"])
-            .arg(&bundle);
-        head.arg("--input")
-            .arg(Path::new(PHOTOS).join(judge))
-            .arg("--output")
-            .arg(&tensors);
-        repo::output(&mut head)?;
-        peers.arg(tensors);
-    }
-    let said = repo::output(&mut peers).context("peers need: pip install zstandard blosc2 into the judges' Python")?;
-    println!("{said}");
+    peers.args(heads.iter().map(|file| file.with_extension("npz")));
+    println!("{}", repo::output(&mut peers)?);
+    Ok(())
+}
+
+/// Fits the bundle, then measures the fitted codec on tensors that were made before.
+fn on_real_tensors(programs: &Programs, bundle: &Path, heads: &[PathBuf]) -> Result<()> {
+    let mut fit = repo::command(&programs.kerf);
+    fit.args(["codec", "fit"]).arg(bundle).args(["--data", PHOTOS]);
+    println!("{}", repo::output(fit.args(["--crops", FITTED_ON]))?);
+    let mut speed = speed();
+    speed.arg(bundle.join("manifest.json"));
+    speed.args(heads.iter().map(|file| file.with_extension("frame")));
+    println!("{}", repo::output(&mut speed)?);
     Ok(())
 }
