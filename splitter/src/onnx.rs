@@ -4,6 +4,7 @@
 //! Start at [`Model::read`]: a scan that counts, then a decode of what the scan allowed, then the external data.
 
 mod check;
+pub mod declare;
 mod element;
 mod error;
 mod external;

@@ -12,9 +12,8 @@ use super::write::{Folder, Written};
 use crate::cut::Part;
 use crate::graph::{Graph, Kind, Origin, ValueId};
 use crate::limits::MAX_SELF_CONTAINED_BYTES;
-use crate::onnx::proto::tensor_shape_proto::{Dimension, dimension};
-use crate::onnx::proto::{TensorShapeProto, TypeProto, ValueInfoProto, type_proto};
-use crate::onnx::{Initialiser, Model};
+use crate::onnx::proto::{TypeProto, ValueInfoProto};
+use crate::onnx::{Initialiser, Model, declare};
 
 /// Field numbers of ModelProto and GraphProto that are written here.
 const MODEL_GRAPH: u32 = 7;
@@ -229,30 +228,18 @@ fn interior(model: &Model, graph: &Graph, part: &Part, body: &mut Pieces) {
 /// How a part declares a value at its edge.
 fn declared(graph: &Graph, id: ValueId) -> ValueInfoProto {
     let value = graph.value(id);
-    let dimension = |axis: &Axis| Dimension {
-        denotation: None,
-        value: match plain_axis(axis) {
-            Axis::Fixed(n) => Some(dimension::Value::DimValue(i64::from(n))),
-            Axis::Symbol(name) if name == "?" => None,
-            Axis::Symbol(name) => Some(dimension::Value::DimParam(name)),
+    let dimension = |axis: &Axis| match plain_axis(axis) {
+        Axis::Fixed(length) => declare::fixed(u64::from(length)),
+        Axis::Symbol(name) if name == "?" => None,
+        Axis::Symbol(name) => declare::named(&name),
+    };
+    let shape = value.shape.as_ref().map(|s| s.iter().map(dimension).collect());
+    match value.kind {
+        Kind::Tensor(element) => declare::declared(&value.name, Some(element), shape),
+        Kind::Other(_) | Kind::Unknown => ValueInfoProto {
+            name: Some(value.name.clone()),
+            r#type: Some(TypeProto::default()),
+            ..ValueInfoProto::default()
         },
-    };
-    let shape = value.shape.as_ref().map(|s| TensorShapeProto {
-        dim: s.iter().map(dimension).collect(),
-    });
-    let tensor = match value.kind {
-        Kind::Tensor(element) => Some(type_proto::Value::TensorType(type_proto::Tensor {
-            elem_type: Some(element.to_onnx()),
-            shape,
-        })),
-        Kind::Other(_) | Kind::Unknown => None,
-    };
-    ValueInfoProto {
-        name: Some(value.name.clone()),
-        r#type: Some(TypeProto {
-            denotation: None,
-            value: tensor,
-        }),
-        ..ValueInfoProto::default()
     }
 }

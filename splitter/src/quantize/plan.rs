@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::onnx::proto::tensor_proto::DataType;
-use crate::onnx::proto::tensor_shape_proto::{Dimension, dimension};
-use crate::onnx::proto::type_proto::{Tensor, Value};
-use crate::onnx::proto::{ModelProto, TensorShapeProto, TypeProto, ValueInfoProto};
+use kerf_wire::DType;
+
+use crate::onnx::proto::{ModelProto, ValueInfoProto};
+use crate::onnx::{ElementType, declare};
 
 use super::choice::Choice;
 use super::edit::{self, Names, graph_of};
@@ -164,24 +164,6 @@ impl Static {
 
 /// `[1, n]` of 32-bit floats.
 fn row_of_floats(name: &str) -> ValueInfoProto {
-    let dimension = |value| Dimension {
-        value: Some(value),
-        ..Dimension::default()
-    };
-    let dim = vec![
-        dimension(dimension::Value::DimValue(1)),
-        dimension(dimension::Value::DimParam(format!("{name}_elements"))),
-    ];
-    let tensor = Tensor {
-        elem_type: Some(DataType::Float as i32),
-        shape: Some(TensorShapeProto { dim }),
-    };
-    ValueInfoProto {
-        name: Some(name.to_owned()),
-        r#type: Some(TypeProto {
-            value: Some(Value::TensorType(tensor)),
-            ..TypeProto::default()
-        }),
-        ..ValueInfoProto::default()
-    }
+    let shape = vec![declare::fixed(1), declare::named(&format!("{name}_elements"))];
+    declare::declared(name, Some(ElementType::Wire(DType::F32)), Some(shape))
 }

@@ -1,18 +1,22 @@
 //! ONNX messages of a made-up network.
 
+use kerf_wire::DType;
 use prost::bytes::Bytes;
 
-use crate::onnx::proto::tensor_shape_proto::{Dimension, dimension};
-use crate::onnx::proto::type_proto::{Tensor, Value};
 use crate::onnx::proto::{
-    AttributeProto, GraphProto, ModelProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
-    ValueInfoProto, attribute_proto::AttributeType,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto,
+    attribute_proto::AttributeType,
 };
+use crate::onnx::{ElementType, declare};
 
 /// ONNX's number for floats of 32 bits.
 pub(super) const FLOAT: i32 = 1;
+/// ONNX's number for bytes.
+pub(super) const UINT8: i32 = 2;
 /// ONNX's number for bytes with a sign.
 pub(super) const INT8: i32 = 3;
+/// ONNX's number for integers of 32 bits.
+pub(super) const INT32: i32 = 6;
 /// ONNX's number for integers of 64 bits.
 pub(super) const INT64: i32 = 7;
 
@@ -45,23 +49,28 @@ pub(super) fn signed(dim: u64) -> i64 {
 }
 
 pub(super) fn value_info(name: &str, shape: &[u64]) -> ValueInfoProto {
-    let dim = |dim: &u64| Dimension {
-        value: Some(dimension::Value::DimValue(signed(*dim))),
-        ..Dimension::default()
-    };
-    let tensor = Tensor {
-        elem_type: Some(FLOAT),
-        shape: Some(TensorShapeProto {
-            dim: shape.iter().map(dim).collect(),
-        }),
-    };
-    ValueInfoProto {
+    let shape = shape.iter().map(|dim| declare::fixed(*dim)).collect();
+    declare::declared(name, Some(ElementType::Wire(DType::F32)), Some(shape))
+}
+
+/// A body: what reads its inputs and makes its outputs, all of them floats.
+pub(super) fn body(nodes: Vec<NodeProto>, inputs: &[(&str, &[u64])], outputs: &[(&str, &[u64])]) -> GraphProto {
+    let declared = |all: &[(&str, &[u64])]| all.iter().map(|(name, shape)| value_info(name, shape)).collect();
+    GraphProto {
+        name: Some("body".into()),
+        node: nodes,
+        input: declared(inputs),
+        output: declared(outputs),
+        ..GraphProto::default()
+    }
+}
+
+pub(super) fn graph(name: &str, graph: GraphProto) -> AttributeProto {
+    AttributeProto {
         name: Some(name.to_owned()),
-        r#type: Some(TypeProto {
-            value: Some(Value::TensorType(tensor)),
-            ..TypeProto::default()
-        }),
-        ..ValueInfoProto::default()
+        r#type: Some(AttributeType::Graph as i32),
+        g: Some(Box::new(graph)),
+        ..AttributeProto::default()
     }
 }
 
