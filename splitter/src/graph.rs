@@ -18,6 +18,7 @@ use kerf_wire::manifest::Axis;
 
 use crate::onnx::ElementType;
 
+pub(crate) use names::bodies;
 pub use names::nearest_names;
 
 /// A node's place in [`Graph::nodes`], which is in topological order.

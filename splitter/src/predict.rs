@@ -3,7 +3,7 @@
 //! Owns: features of a node, the regression, its intervals, the file that a team shares. Must not know: how anything was
 //! measured, plans. Start at [`Predictor`]; `kerf calibrate` makes one, `kerf predict` turns it into a profile.
 //!
-//! Two steps. Each kind of node takes `fixed + a · MACs + b · bytes`, all three not negative, fitted to the relative
+//! Two steps. Each kind of node takes `fixed + a · MACs + b · bytes + c · nodes inside`, none of them negative, fitted to the relative
 //! error: that goes on beyond what was measured. Gradient-boosted trees then correct its logarithm by the node's shape: what
 //! is not linear, like caches and vector widths. Intervals come from models that were left out while fitting, so they
 //! hold for a model that was never seen.
@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 /// How the names of made-up networks begin: they teach, and are not judged.
 pub const GENERATED: &str = "generated";
 /// The predictor format that this program writes and reads.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// Longest predictor, bytes.
 pub const MAX_PREDICTOR_BYTES: usize = 64 * 1024 * 1024;
 /// Most observations of one predictor.

@@ -2,16 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
 
+use kerf_runtime::backend::LoadOptions;
+use kerf_runtime::measure;
 use kerf_splitter::graph::Graph;
 use kerf_splitter::graph::shapes::Symbols;
 use kerf_splitter::onnx::Model;
 use kerf_splitter::predict::{Observation, generate, hold_out, observe};
+use kerf_splitter::profile::{Job, attribute, profile_model};
 use kerf_tests::{fail, kerf, model, python, succeed};
 use kerf_wire::Profile;
 
-fn graph(bytes: Vec<u8>, name: &str) -> Graph {
+fn nodes(bytes: Vec<u8>, name: &str) -> Vec<Observation> {
     let model = Model::from_bytes(bytes.into(), name, std::path::Path::new(".")).unwrap();
-    Graph::build(&model, &Symbols::default()).unwrap()
+    let graph = Graph::build(&model, &Symbols::default()).unwrap();
+    observe(&graph, &model).into_iter().map(|(_, o)| o).collect()
 }
 
 /// What a machine takes that obeys a rule with a step in it (weights that no longer fit a cache) and 3 % of jitter.
@@ -31,8 +35,7 @@ fn a_machine_that_obeys_a_rule_is_predicted_for_models_that_were_left_out() {
         } else {
             format!("generated-{seed}")
         };
-        let graph = graph(generate::network(seed), &name);
-        observations.extend(observe(&graph, &name).into_iter().map(|(_, o)| o));
+        observations.extend(nodes(generate::network(seed), &name));
     }
     assert!(
         observations.iter().any(|o| o.kind == "Conv:depthwise") && observations.iter().any(|o| o.kind == "Conv:1x1")
@@ -75,11 +78,76 @@ fn made_up_networks_are_valid_and_the_same_seed_gives_the_same() {
     assert_ne!(generate::network(3), generate::network(4));
     let Some(mut python) = python() else { return };
     let dir = tempfile::tempdir().unwrap();
-    for seed in 0..12 {
+    for seed in 0..24 {
         std::fs::write(dir.path().join(format!("{seed}.onnx")), generate::network(seed)).unwrap();
     }
     let check = "import glob, onnx, sys\nfor f in glob.glob(sys.argv[1] + '/*.onnx'):\n    onnx.checker.check_model(f, full_check=True)\n";
     succeed(python.args(["-c", check]).arg(dir.path()));
+}
+
+#[test]
+fn the_engine_runs_a_made_up_network_of_every_family() {
+    let dir = tempfile::tempdir().unwrap();
+    for seed in 0..12 {
+        let file = dir.path().join(format!("{seed}.onnx"));
+        std::fs::write(&file, generate::network(seed)).unwrap();
+        let job = Job {
+            model: &file,
+            backend: "tract",
+            options: LoadOptions::default(),
+            plan: measure::Plan {
+                warm_up: 0,
+                runs: 3,
+                ..measure::Plan::default()
+            },
+            machine: "desk".into(),
+            watts: None,
+        };
+        let (profile, _) = profile_model(&job, |_| ()).unwrap_or_else(|why| panic!("network {seed}: {why}"));
+        assert!(!profile.kernels.is_empty(), "network {seed}");
+    }
+}
+
+#[test]
+fn work_inside_of_bodies_counts() {
+    let of = |name: &str, kind: &str| {
+        let all = nodes(std::fs::read(model(name)).unwrap(), name);
+        all.into_iter().find(|o| o.kind == kind).unwrap()
+    };
+    // 32 steps of two products: a row of 32 and a state of 48, by 192 columns each.
+    let scan = of("lstm_scan_digits", "Scan");
+    assert!(scan.macs >= 32.0 * 192.0 * (32.0 + 48.0), "{scan:?}");
+    assert!((scan.inside - 32.0 * 15.0).abs() < 0.5, "{scan:?}");
+    // The longer branch: a convolution of 16 × 10 × 10 by 6 × 5 × 5, and three dense layers.
+    let branch = of("branchy_lenet_if", "If");
+    let products = 16.0 * 100.0 * 150.0 + 400.0 * 120.0 + 120.0 * 84.0 + 84.0 * 10.0;
+    assert!(branch.macs >= products && branch.macs < products * 1.1, "{branch:?}");
+    assert!(
+        (of("lstm_digits", "LSTM").inside - 32.0).abs() < 0.5,
+        "a row of the picture a step"
+    );
+    assert!(of("lenet5", "Gemm").inside < 0.5);
+}
+
+#[test]
+fn what_a_branch_takes_belongs_to_it_and_not_to_its_condition() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("profile.json");
+    let mut profile = kerf();
+    profile.arg("profile").arg(model("branchy_lenet_if"));
+    profile.args(["--runs", "6", "--pause-ms", "0", "--no-codecs", "-o"]);
+    succeed(profile.arg(&file));
+    let profile = Profile::parse(&std::fs::read(&file).unwrap()).unwrap();
+    let took = profile.kernels.iter().find(|k| k.op == "IfThenElse").unwrap();
+    let read = Model::read(&model("branchy_lenet_if")).unwrap();
+    let graph = Graph::build(&read, &Symbols::default()).unwrap();
+    let times = attribute(&graph, &profile).ms;
+    let of = |op: &str| {
+        let id = graph.node_ids().find(|id| graph.node(*id).op == op).unwrap();
+        times[id.index()] * profile.kernels_ms() / profile.run_ms.median
+    };
+    assert!((of("If") / took.ms.median - 1.0).abs() < 1e-6, "{} {took:?}", of("If"));
+    assert!(of("Greater") < took.ms.median / 2.0);
 }
 
 #[test]

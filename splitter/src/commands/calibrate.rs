@@ -3,18 +3,16 @@
 mod kept;
 mod show;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kerf_runtime::backend::LoadOptions;
 use kerf_runtime::measure;
-use kerf_wire::Profile;
 
 use super::profile::host_name;
 use super::{print, read_graph, write_whole};
 use crate::exit::{Exit, Failure, OrExit as _};
-use crate::graph::Graph;
 use crate::graph::shapes::Symbols;
 use crate::predict::{FORMAT, FitError, GENERATED, Observation, Predictor, generate, hold_out, observe};
 use crate::profile::{Job, Steady, attribute, profile_in_rounds};
@@ -63,6 +61,13 @@ pub struct Args {
     pub machine: Option<String>,
 }
 
+/// A model that was measured.
+struct Seen {
+    /// Its nodes, each with its time.
+    observations: Vec<Observation>,
+    steady: Steady,
+}
+
 impl From<FitError> for Failure {
     fn from(error: FitError) -> Self {
         Self::new(Exit::Usage, error)
@@ -78,16 +83,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Some(folder) => kept::read(folder, &args.models)?,
         None => measure_new(args)?,
     };
-    let of = |(graph, steady): &(Graph, Steady)| observations_of(graph, &steady.profile);
-    let observations: Vec<Observation> = measured.iter().flat_map(of).collect();
+    let observations: Vec<Observation> = measured.iter().flat_map(|seen| seen.observations.clone()).collect();
     let (held_out, errors) = hold_out(&observations)?;
-    let Some((_, first)) = measured.first() else {
+    let Some(first) = measured.first() else {
         return Err(Failure::usage("no model was measured"));
     };
     let predictor = Predictor {
         format: FORMAT,
         tool: concat!("kerf ", env!("CARGO_PKG_VERSION")).into(),
-        machine: first.profile.machine.clone(),
+        machine: first.steady.profile.machine.clone(),
         observations,
         errors,
     };
@@ -96,7 +100,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// The made-up networks and the models, measured now and kept where that is asked for.
-fn measure_new(args: &Args) -> Result<Vec<(Graph, Steady)>, Failure> {
+fn measure_new(args: &Args) -> Result<Vec<Seen>, Failure> {
     let folder = tempfile::tempdir().or_exit(Exit::DiskFull)?;
     let kept = args.keep.as_deref().unwrap_or(folder.path());
     std::fs::create_dir_all(kept).or_exit(Exit::DiskFull)?;
@@ -109,15 +113,15 @@ fn measure_new(args: &Args) -> Result<Vec<(Graph, Steady)>, Failure> {
     files.extend(args.models.iter().cloned());
     let measured = measure_all(args, &files)?;
     if let Some(folder) = &args.keep {
-        for (_, steady) in &measured {
-            kept::write(folder, steady)?;
+        for seen in &measured {
+            kept::write(folder, &seen.steady)?;
         }
     }
     Ok(measured)
 }
 
 /// Every model in turn, round after round; those that the engine refuses are left out and named.
-fn measure_all(args: &Args, files: &[PathBuf]) -> Result<Vec<(Graph, Steady)>, Failure> {
+fn measure_all(args: &Args, files: &[PathBuf]) -> Result<Vec<Seen>, Failure> {
     let seconds =
         |name: &str, s: f64| Duration::try_from_secs_f64(s).map_err(|why| Failure::usage(format!("{name} {s}: {why}")));
     let plan = measure::Plan {
@@ -155,12 +159,12 @@ fn measure_all(args: &Args, files: &[PathBuf]) -> Result<Vec<(Graph, Steady)>, F
     let mut measured = Vec::new();
     for (file, steady) in files.iter().zip(steady) {
         if let Some(steady) = steady {
-            measured.push((read_graph(file, &Symbols::default())?.1, steady));
+            measured.push(Seen::new(file, steady)?);
         }
     }
     let given = measured
         .iter()
-        .filter(|(_, s)| !s.profile.model.name.starts_with(GENERATED));
+        .filter(|seen| !seen.steady.profile.model.name.starts_with(GENERATED));
     if given.count() < 2 {
         return Err(Failure::usage(
             "fewer than two models could be measured, so none can be left out",
@@ -169,12 +173,16 @@ fn measure_all(args: &Args, files: &[PathBuf]) -> Result<Vec<(Graph, Steady)>, F
     Ok(measured)
 }
 
-/// The nodes of a measured model, each with its time.
-fn observations_of(graph: &Graph, profile: &Profile) -> Vec<Observation> {
-    let times = attribute(graph, profile).ms;
-    let timed = |(id, mut o): (crate::graph::NodeId, Observation)| {
-        o.ms = times.get(id.index()).copied().unwrap_or(0.0);
-        o
-    };
-    observe(graph, &profile.model.name).into_iter().map(timed).collect()
+impl Seen {
+    /// Reads the model again, for what its nodes are.
+    fn new(file: &Path, steady: Steady) -> Result<Self, Failure> {
+        let (model, graph) = read_graph(file, &Symbols::default())?;
+        let times = attribute(&graph, &steady.profile).ms;
+        let timed = |(id, mut o): (crate::graph::NodeId, Observation)| {
+            o.ms = times.get(id.index()).copied().unwrap_or(0.0);
+            o
+        };
+        let observations = observe(&graph, &model).into_iter().map(timed).collect();
+        Ok(Self { observations, steady })
+    }
 }

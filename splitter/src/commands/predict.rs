@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let (model, graph) = read_graph(&args.model, &args.dims.iter().cloned().collect())?;
     let predictor = read(&args.with)?;
     let fitted = Fitted::new(predictor.observations.iter())?;
-    let nodes = observe(&graph, &model.name);
+    let nodes = observe(&graph, &model);
     let observations: Vec<&Observation> = nodes.iter().map(|(_, o)| o).collect();
     let predicted = fitted.predict(&observations, &predictor.errors)?;
     let profile = profile(&model, &graph, &predictor, &nodes, &predicted)?;

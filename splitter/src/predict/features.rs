@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{Graph, Node, NodeId, ValueId};
+use crate::onnx::Model;
 
+mod bodies;
 mod kind;
 
 pub(super) use kind::class;
@@ -22,8 +24,11 @@ pub struct Observation {
     /// The kind of the node whose work this one may become a part of: nothing else reads what lies between them. Else empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub behind: String,
-    /// Multiply-accumulates.
+    /// Multiply-accumulates, those inside of its bodies included.
     pub macs: f64,
+    /// Nodes that run inside of it, each as often as it does; steps of a recurrent layer; 0 for most nodes.
+    #[serde(default)]
+    pub inside: f64,
     /// Bytes read and written, weights included.
     pub bytes: f64,
     /// Elements that it makes.
@@ -55,13 +60,14 @@ pub struct Observation {
 /// From so many on, another node of the same kind changes nothing.
 const MOST_AGAIN: f64 = 4.0;
 /// Figures that the trees see.
-pub(super) const SHAPE_FEATURES: usize = 15;
+pub(super) const SHAPE_FEATURES: usize = 16;
 
 impl Observation {
     /// True when every figure is one that a node can have.
     pub fn is_valid(&self) -> bool {
         let figures = [
             self.macs,
+            self.inside,
             self.bytes,
             self.elements,
             self.input,
@@ -101,12 +107,13 @@ impl Observation {
             self.again.min(MOST_AGAIN),
             self.chain,
             self.pictured,
+            (self.inside + 1.0).ln(),
         ]
     }
 }
 
 /// Every node of a graph that runs, with its id; times are 0.
-pub fn observe(graph: &Graph, model: &str) -> Vec<(NodeId, Observation)> {
+pub fn observe(graph: &Graph, model: &Model) -> Vec<(NodeId, Observation)> {
     let folded = shape_arithmetic(graph);
     let runs = |id: &NodeId| !graph.node(*id).is_constant && !folded.contains(id);
     let mut seen: HashMap<String, f64> = HashMap::new();
@@ -126,7 +133,7 @@ pub fn observe(graph: &Graph, model: &str) -> Vec<(NodeId, Observation)> {
     all
 }
 
-fn observation(graph: &Graph, node: &Node, model: &str) -> Observation {
+fn observation(graph: &Graph, node: &Node, model: &Model) -> Observation {
     let bytes = |v| graph.value(v).bytes().unwrap_or(0) as f64;
     let elements = |v: ValueId| graph.value(v).elements().unwrap_or(1) as f64;
     let is_weight = |v: &ValueId| graph.value(*v).is_constant;
@@ -138,12 +145,14 @@ fn observation(graph: &Graph, node: &Node, model: &str) -> Observation {
     let dim = |dim: Option<&u64>| dim.copied().unwrap_or(1) as f64;
     let data: Vec<ValueId> = node.needs().filter(|v| !is_weight(v)).collect();
     let (behind, chain) = behind(graph, node);
+    let inside = bodies::inside(model, graph, node);
     Observation {
-        model: model.to_owned(),
+        model: model.name.clone(),
         kind: kind(graph, node),
         behind,
         chain,
-        macs: node.macs.unwrap_or(0) as f64,
+        macs: node.macs.unwrap_or(0) as f64 + inside.macs,
+        inside: inside.nodes,
         bytes: node.needs().map(bytes).sum::<f64>() + made.iter().map(|v| bytes(*v)).sum::<f64>(),
         elements: made.iter().map(|v| elements(*v)).sum(),
         input: data.first().copied().map_or(1.0, elements),

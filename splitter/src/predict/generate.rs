@@ -5,7 +5,9 @@
 //! one by one but in the blocks that networks on boards are made of ([`blocks`]), with sizes over the ranges that they have there.
 
 mod blocks;
+mod bodies;
 mod chain;
+mod integer;
 mod sequence;
 mod small;
 mod write;
@@ -13,12 +15,14 @@ mod write;
 use chain::Chain;
 
 /// Kinds of networks.
-const FAMILIES: u64 = 9;
+const FAMILIES: u64 = 12;
 
 /// One made-up network as ONNX; the same seed gives the same bytes.
 pub fn network(seed: u64) -> Vec<u8> {
-    if seed % FAMILIES == 6 {
-        return sequence::transformer(seed);
+    match seed % FAMILIES {
+        6 => return sequence::transformer(seed),
+        10 => return bodies::recurrent(seed),
+        _ => {}
     }
     let mut chain = Chain::new(seed);
     match seed % FAMILIES {
@@ -29,7 +33,9 @@ pub fn network(seed: u64) -> Vec<u8> {
         4 => chain.mobile(true),
         5 => chain.fire(),
         7 => chain.wide(),
-        _ => chain.small(),
+        8 => chain.small(),
+        9 => chain.integer(),
+        _ => chain.branching(),
     }
     chain.finish()
 }

@@ -1,6 +1,7 @@
 //! How good a predictor is: each model in turn is left out, and predicted by what the others taught.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::features::class;
 use super::fit::{FitError, Fitted, LEAST_MS};
@@ -47,28 +48,15 @@ pub fn hold_out(observations: &[Observation]) -> Result<(Vec<HeldOut>, Errors), 
     for o in observations {
         models.entry(&o.model).or_default().push(o);
     }
-    let mut all = Vec::new();
-    for (name, nodes) in models.iter().filter(|(name, _)| !name.starts_with(GENERATED)) {
-        let others = models.iter().filter(|(_, other)| !are_twins(nodes, other));
-        let fitted = Fitted::new(others.flat_map(|(_, other)| other.iter().copied()))?;
-        let (sum, each) = (fitted.ms(nodes)?, fitted.ms_alone(nodes)?);
-        let took = |(o, ms): (&&Observation, &f64)| {
-            // What was to take nothing and did take something is beyond every interval.
-            let error = if fitted.is_free(o) {
-                f64::INFINITY
-            } else {
-                (o.ms / ms).ln()
-            };
-            (o.ms >= LEAST_MS).then(|| (class(&o.kind), error))
-        };
-        all.push(HeldOut {
-            model: (*name).to_owned(),
-            measured_ms: nodes.iter().map(|o| o.ms).sum(),
-            predicted_ms: sum.iter().sum(),
-            node_errors: nodes.iter().zip(&each).filter_map(took).collect(),
-            covered: 0.0,
-        });
-    }
+    let judged: Vec<(&str, &Vec<&Observation>)> = models
+        .iter()
+        .filter(|(name, _)| !name.starts_with(GENERATED))
+        .map(|(name, nodes)| (*name, nodes))
+        .collect();
+    let mut all = on_all_cpus(&judged, |(name, nodes)| {
+        let others = models.values().filter(|other| !are_twins(nodes, other));
+        left_out(name, nodes, others.flatten().copied())
+    })?;
     for index in 0..all.len() {
         let others: Vec<&HeldOut> = all
             .iter()
@@ -90,6 +78,58 @@ pub fn hold_out(observations: &[Observation]) -> Result<(Vec<HeldOut>, Errors), 
         model: [fold(0.0, f64::min), fold(0.0, f64::max)],
     };
     Ok((all, errors))
+}
+
+/// One model as the others predict it.
+fn left_out<'a>(
+    name: &str,
+    nodes: &[&Observation],
+    others: impl Iterator<Item = &'a Observation>,
+) -> Result<HeldOut, FitError> {
+    let fitted = Fitted::new(others)?;
+    let (sum, each) = (fitted.ms(nodes)?, fitted.ms_alone(nodes)?);
+    let took = |(o, ms): (&&Observation, &f64)| {
+        // What was to take nothing and did take something is beyond every interval.
+        let error = if fitted.is_free(o) {
+            f64::INFINITY
+        } else {
+            (o.ms / ms).ln()
+        };
+        (o.ms >= LEAST_MS).then(|| (class(&o.kind), error))
+    };
+    Ok(HeldOut {
+        model: name.to_owned(),
+        measured_ms: nodes.iter().map(|o| o.ms).sum(),
+        predicted_ms: sum.iter().sum(),
+        node_errors: nodes.iter().zip(&each).filter_map(took).collect(),
+        covered: 0.0,
+    })
+}
+
+/// One result an item, in their order.
+fn on_all_cpus<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, FitError> + Sync,
+) -> Result<Vec<R>, FitError> {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let next = AtomicUsize::new(0);
+    let each = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(index) else { return done };
+            done.push((index, work(item)));
+        }
+    };
+    let mut all: Vec<(usize, Result<R, FitError>)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..cpus).map(|_| scope.spawn(each)).collect();
+        let joined = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        joined.flatten().collect()
+    });
+    all.sort_by_key(|(index, _)| *index);
+    all.into_iter().map(|(_, done)| done).collect()
 }
 
 /// What a node is, whatever it took and whichever model it is of.

@@ -1,38 +1,41 @@
-//! `fixed + a · MACs + b · bytes` for one kind of node, nothing negative, fitted to the relative error.
+//! `fixed + a · MACs + b · bytes + c · nodes inside` for one kind of node, nothing negative, fitted to the relative error.
 
 use super::Observation;
 
-/// Rounds of coordinate descent; three unknowns settle long before.
+/// Rounds of coordinate descent; four unknowns settle long before.
 const ROUNDS: usize = 400;
 
-/// Milliseconds: fixed, a MAC, a byte.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Linear(pub [f64; 3]);
+/// What a time is made of.
+const TERMS: usize = 4;
 
-fn terms(o: &Observation) -> [f64; 3] {
-    [1.0, o.macs, o.bytes]
+/// Milliseconds: fixed, a MAC, a byte, a node that runs inside.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Linear(pub [f64; TERMS]);
+
+fn terms(o: &Observation) -> [f64; TERMS] {
+    [1.0, o.macs, o.bytes, o.inside]
 }
 
 impl Linear {
     /// Least squares of `predicted ÷ measured − 1`, by coordinate descent on the normal equations (Franc, Hlaváč and Navara
     /// 2005): each unknown in turn takes its best value that is not negative.
     pub(super) fn fit<'a>(observations: impl Iterator<Item = &'a Observation>) -> Self {
-        let mut square = [[0.0; 3]; 3];
-        let mut right = [0.0; 3];
+        let mut square = [[0.0; TERMS]; TERMS];
+        let mut right = [0.0; TERMS];
         for o in observations.filter(|o| o.ms > 0.0) {
             let terms = terms(o).map(|term| term / o.ms);
-            for i in 0..3 {
+            for i in 0..TERMS {
                 right[i] += terms[i];
-                for j in 0..3 {
+                for j in 0..TERMS {
                     square[i][j] += terms[i] * terms[j];
                 }
             }
         }
-        let mut x = [0.0_f64; 3];
+        let mut x = [0.0_f64; TERMS];
         for _ in 0..ROUNDS {
-            for i in 0..3 {
+            for i in 0..TERMS {
                 if square[i][i] > 0.0 {
-                    let others: f64 = (0..3).filter(|j| *j != i).map(|j| square[i][j] * x[j]).sum();
+                    let others: f64 = (0..TERMS).filter(|j| *j != i).map(|j| square[i][j] * x[j]).sum();
                     x[i] = ((right[i] - others) / square[i][i]).max(0.0);
                 }
             }

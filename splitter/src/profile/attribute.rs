@@ -1,7 +1,8 @@
 //! From kernels, which are what an engine runs after fusing, to nodes, which are what can be cut.
 //!
 //! A kernel belongs to the node whose name, or one of whose outputs' names, the engine still says; engines append to
-//! such names (`conv1.matmul`, `conv1/bias`), so a name counts up to any mark. A kernel that says no such name goes to the
+//! such names (`conv1.matmul`, `conv1/bias`), so a name counts up to any mark. A kernel that only says an operator goes to the
+//! next node of that operator, as tract's `If` does. One that says neither goes to the
 //! same node as the kernel before it: engines put what they add, like moving data to another layout, beside what needs it.
 //!
 //! An engine that fuses `Conv → Clip` or `Conv → Add` runs one matrix kernel and names it after the last of them. Its work is
@@ -53,7 +54,9 @@ pub fn attribute(graph: &Graph, profile: &Profile) -> Attribution {
     let mut before = first.unwrap_or(NodeId(0));
     for kernel in &profile.kernels {
         let said = kernel.covers.iter().chain(std::iter::once(&kernel.name));
-        let by_name = said.into_iter().find_map(|name| find(&names, name)).map(|node| {
+        let by_name = said.into_iter().find_map(|name| find(&names, name));
+        let by_name = by_name.or_else(|| next_of(graph, before, &kernel.name));
+        let by_name = by_name.map(|node| {
             if is_matrix_kernel(&kernel.op) {
                 worker(graph, node)
             } else {
@@ -84,6 +87,14 @@ pub fn attribute(graph: &Graph, profile: &Profile) -> Attribution {
         .map(|squared: &f64| squared.sqrt() * scale)
         .collect();
     found
+}
+
+/// The next node behind this one with this operator.
+fn next_of(graph: &Graph, before: NodeId, op: &str) -> Option<NodeId> {
+    graph
+        .node_ids()
+        .skip(before.index() + 1)
+        .find(|id| graph.node(*id).op == op && !graph.node(*id).is_constant)
 }
 
 /// Parts of the names that engines give to kernels that multiply matrices or convolve.

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::super::profile::read_profile;
-use super::super::{read_graph, write_whole};
+use super::super::write_whole;
+use super::Seen;
 use crate::exit::{Exit, Failure, OrExit as _};
-use crate::graph::Graph;
-use crate::graph::shapes::Symbols;
 use crate::predict::GENERATED;
 use crate::profile::Steady;
 
@@ -21,7 +20,7 @@ pub(super) fn write(folder: &Path, steady: &Steady) -> Result<(), Failure> {
 }
 
 /// The made-up networks of the folder and these models, each with its profile; models without one are left out and named.
-pub(super) fn read(folder: &Path, models: &[PathBuf]) -> Result<Vec<(Graph, Steady)>, Failure> {
+pub(super) fn read(folder: &Path, models: &[PathBuf]) -> Result<Vec<Seen>, Failure> {
     let entries = std::fs::read_dir(folder).or_exit(Exit::Usage)?;
     let is_made_up = |file: &PathBuf| {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -52,7 +51,7 @@ pub(super) fn read(folder: &Path, models: &[PathBuf]) -> Result<Vec<(Graph, Stea
             noise,
             disturbed: 0,
         };
-        all.push((read_graph(&file, &Symbols::default())?.1, steady));
+        all.push(Seen::new(&file, steady)?);
     }
     Ok(all)
 }

@@ -5,18 +5,21 @@ use std::fmt::Write as _;
 use kerf_wire::profile::Sample;
 
 use super::super::table::{ms, table};
-use crate::graph::Graph;
+use super::Seen;
 use crate::predict::HeldOut;
-use crate::profile::Steady;
 
 /// Runnable processes a CPU from which on figures are not to be trusted.
 const BUSY: f64 = 0.5;
 
 /// A row a model, and the figures of all of them.
-pub(super) fn table_of(held_out: &[HeldOut], measured: &[(Graph, Steady)]) -> String {
-    let of = |held: &HeldOut| measured.iter().find(|(_, s)| s.profile.model.name == held.model);
+pub(super) fn table_of(held_out: &[HeldOut], measured: &[Seen]) -> String {
+    let of = |held: &HeldOut| {
+        measured
+            .iter()
+            .find(|seen| seen.steady.profile.model.name == held.model)
+    };
     let row = |held: &HeldOut| {
-        let noise = of(held).map_or(0.0, |(_, steady)| steady.noise);
+        let noise = of(held).map_or(0.0, |seen| seen.steady.noise);
         [
             held.model.clone(),
             ms(held.measured_ms),
@@ -48,8 +51,10 @@ pub(super) fn table_of(held_out: &[HeldOut], measured: &[(Graph, Steady)]) -> St
         median * 100.0,
         covered / nodes.max(1) as f64 * 100.0
     );
-    let disturbed: u32 = measured.iter().map(|(_, steady)| steady.disturbed).sum();
-    let load = measured.iter().filter_map(|(_, s)| s.profile.machine.background_load);
+    let disturbed: u32 = measured.iter().map(|seen| seen.steady.disturbed).sum();
+    let load = measured
+        .iter()
+        .filter_map(|seen| seen.steady.profile.machine.background_load);
     let load = load.fold(0.0, f64::max);
     if disturbed > 0 {
         let _ = writeln!(

@@ -9,7 +9,7 @@ use tract_onnx::tract_hir::internal::*;
 use super::Analysis;
 use super::operators::{attribute_tensor, constant_element, with_defaults};
 use super::types::datum_type;
-use crate::graph::names::bodies;
+use crate::graph::bodies;
 use crate::graph::{Kind, Node, Origin, ValueId, bodies_out};
 use crate::onnx::ElementType;
 

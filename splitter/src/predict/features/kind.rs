@@ -97,7 +97,8 @@ pub(super) fn kind(graph: &Graph, node: &Node) -> String {
 }
 
 fn weights<'a>(graph: &'a Graph, node: &Node) -> Option<&'a [u64]> {
-    graph.value((*node.inputs.get(1)?)?).assumed.as_deref()
+    let at = if node.op == "QLinearConv" { 3 } else { 1 };
+    graph.value((*node.inputs.get(at)?)?).assumed.as_deref()
 }
 
 fn channels_in(graph: &Graph, node: &Node) -> u64 {

@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-use super::write::{FLOAT, INT8, INT64, initialiser, int, ints, model, signed, value_info};
+use super::write::{FLOAT, INT8, INT32, INT64, UINT8, initialiser, int, ints, model, signed, value_info};
 use crate::onnx::proto::{AttributeProto, GraphProto, NodeProto};
 
 /// Most multiply-accumulates of one layer, so that calibrating takes minutes on a board.
@@ -14,6 +14,8 @@ const MOST_NETWORK_MACS: u64 = 500_000_000;
 pub(super) struct Chain {
     random: u64,
     graph: GraphProto,
+    /// Nodes so far, those in bodies included: names are unique over all of them.
+    made: usize,
     /// Of the value at the end.
     pub(super) channels: u64,
     /// Its height and width.
@@ -45,6 +47,7 @@ impl Chain {
                 name: Some(format!("{}-{seed}", crate::predict::GENERATED)),
                 ..GraphProto::default()
             },
+            made: 0,
             channels: 0,
             side: 0,
             value: "input".into(),
@@ -89,26 +92,22 @@ impl Chain {
 
     /// As [`Chain::convolution`], with this padding on each side.
     pub(super) fn padded(&mut self, channels: u64, kernel: u64, stride: u64, groups: u64, pad: u64) -> bool {
-        let Some(room) = (self.side + 2 * pad).checked_sub(kernel) else {
+        let Some(side) = self.room_for(channels, kernel, stride, groups, pad) else {
             return false;
         };
-        let side = room / stride + 1;
-        let macs = channels * side * side * (self.channels / groups) * kernel * kernel;
-        if macs > MOST_MACS {
-            return false;
-        }
-        self.macs += macs;
         let weights = self.weights(&[channels, self.channels / groups, kernel, kernel]);
         let bias = self.weights(&[channels]);
-        let attributes = vec![
-            ints("kernel_shape", &[kernel, kernel]),
-            ints("strides", &[stride, stride]),
-            ints("pads", &[pad, pad, pad, pad]),
-            int("group", groups),
-        ];
-        self.one("Conv", &[weights, bias], attributes);
+        self.one("Conv", &[weights, bias], window(kernel, stride, groups, pad));
         (self.channels, self.side) = (channels, side);
         true
+    }
+
+    /// Height and width behind such a convolution, which then counts; nothing where it would take too long or does not fit.
+    pub(super) fn room_for(&mut self, channels: u64, kernel: u64, stride: u64, groups: u64, pad: u64) -> Option<u64> {
+        let side = (self.side + 2 * pad).checked_sub(kernel)? / stride + 1;
+        let macs = channels * side * side * (self.channels / groups) * kernel * kernel;
+        self.macs += if macs > MOST_MACS { 0 } else { macs };
+        (macs <= MOST_MACS).then_some(side)
     }
 
     /// Batch normalisation with made-up statistics.
@@ -148,16 +147,37 @@ impl Chain {
 
     /// One node; gives what it makes.
     pub(super) fn node(&mut self, op: &str, input: Vec<String>, attribute: Vec<AttributeProto>) -> String {
-        let name = format!("{}_{}", op.to_lowercase(), self.graph.node.len());
+        let [made] = self.nodes(op, input, attribute, [""]);
+        made
+    }
+
+    /// One node that makes several values, which end so; gives their names.
+    pub(super) fn nodes<const N: usize>(
+        &mut self,
+        op: &str,
+        input: Vec<String>,
+        attribute: Vec<AttributeProto>,
+        endings: [&str; N],
+    ) -> [String; N] {
+        let name = format!("{}_{}", op.to_lowercase(), self.made);
+        self.made += 1;
+        let outputs = endings.map(|ending| format!("{name}{ending}"));
         self.graph.node.push(NodeProto {
             input,
-            output: vec![name.clone()],
+            output: outputs.to_vec(),
             name: Some(name.clone()),
             op_type: Some(op.to_owned()),
             attribute,
             ..NodeProto::default()
         });
-        name
+        outputs
+    }
+
+    /// Nodes of a body: what this makes goes there, and not into the network; constants stay outside.
+    pub(super) fn inside(&mut self, make: impl FnOnce(&mut Self)) -> Vec<NodeProto> {
+        let outside = std::mem::take(&mut self.graph.node);
+        make(self);
+        std::mem::replace(&mut self.graph.node, outside)
     }
 
     /// Weights of a size that keeps values where they were.
@@ -185,10 +205,33 @@ impl Chain {
         self.constant(INT8, &[], vec![0])
     }
 
+    /// Weights of 8 bits, with a sign or without.
+    pub(super) fn bytes(&mut self, shape: &[u64], has_sign: bool) -> String {
+        let elements: u64 = shape.iter().product();
+        let bytes = (0..elements).map(|_| self.below(256).to_le_bytes()[0]).collect();
+        self.constant(if has_sign { INT8 } else { UINT8 }, shape, bytes)
+    }
+
+    /// The middle of bytes without a sign.
+    pub(super) fn middle(&mut self) -> String {
+        self.constant(UINT8, &[], vec![128])
+    }
+
+    /// Biases of integer convolutions.
+    pub(super) fn integer_bias(&mut self, channels: u64) -> String {
+        let bytes = (0..channels).flat_map(|n| ((n % 64) as u32).to_le_bytes()).collect();
+        self.constant(INT32, &[channels], bytes)
+    }
+
     /// A list of integers.
     pub(super) fn integers(&mut self, all: &[u64]) -> String {
         let bytes = all.iter().flat_map(|n| signed(*n).to_le_bytes()).collect();
         self.constant(INT64, &[all.len() as u64], bytes)
+    }
+
+    /// One integer.
+    pub(super) fn index(&mut self, at: u64) -> String {
+        self.constant(INT64, &[], signed(at).to_le_bytes().to_vec())
     }
 
     fn constant(&mut self, data_type: i32, shape: &[u64], bytes: Vec<u8>) -> String {
@@ -217,4 +260,14 @@ impl Chain {
         self.graph.output.push(output);
         model(self.graph).encode_to_vec()
     }
+}
+
+/// What a convolution says of its windows.
+pub(super) fn window(kernel: u64, stride: u64, groups: u64, pad: u64) -> Vec<AttributeProto> {
+    vec![
+        ints("kernel_shape", &[kernel, kernel]),
+        ints("strides", &[stride, stride]),
+        ints("pads", &[pad, pad, pad, pad]),
+        int("group", groups),
+    ]
 }
