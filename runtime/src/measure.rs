@@ -9,24 +9,28 @@ use std::time::{Duration, Instant};
 use kerf_wire::profile::{FORMAT, Kernel, Machine, MeasuredModel, Profile, Sample};
 use kerf_wire::{TensorRef, WireError};
 
-use crate::backend::{KernelTime, RunError, Session};
+use crate::backend::{RunError, Session};
 use crate::limits::{MAX_BENCH_RUNS, MIN_MEASURED_RUNS};
 use crate::tensor::Tensor;
 
 mod inputs;
+mod kernels;
 pub mod link;
 mod machine;
 pub mod power;
 pub mod store;
 
 pub use inputs::random_inputs;
+use kernels::{KernelTimes, timed_run};
 pub use machine::{background_load, peak_resident_bytes};
 
 /// A run that waited for a CPU for more than this share of its time says what others did.
 const DISTURBED: f64 = 0.02;
-/// Runs after which a median may be known well enough, and how often this is asked.
-const LEAST_RUNS: usize = 12;
-const LOOK_EVERY: usize = 4;
+/// Runs after which a median may be known well enough (a median of fewer has no 95 % interval), and how often this is asked.
+const LEAST_RUNS: usize = 6;
+const LOOK_EVERY: usize = 3;
+/// Of so many runs one is followed by one with each kernel timed.
+const TIMED_EVERY: u32 = 2;
 /// Where Linux shows its sensors.
 pub const SENSORS: &str = "/sys";
 
@@ -35,16 +39,34 @@ pub const SENSORS: &str = "/sys";
 pub struct Plan {
     /// Runs before anything counts.
     pub warm_up: u32,
-    /// Runs that count; as many again are run with each kernel timed.
+    /// Runs that count; half as many are run with each kernel timed.
     pub runs: u32,
     /// After this, and [`MIN_MEASURED_RUNS`] runs, no more are begun.
     pub most: Duration,
-    /// No more are begun once the median of the runs is known within this share of it (half a 95 % interval).
-    pub within: Option<f64>,
+    /// No more are begun once the median of the runs is known as well as this.
+    pub within: Option<Within>,
     /// Waited before each run: frames that come one by one find caches that others have used.
     pub pause: Duration,
     /// Where the system shows its sensors.
     pub sensors: PathBuf,
+}
+
+/// When a median is known well enough: half a 95 % interval of it is below one of these.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Within {
+    /// A share of the median.
+    pub share: f64,
+    /// Milliseconds: what is no longer than a thread's waking needs no more runs.
+    pub ms: f64,
+}
+
+/// Where measuring stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// The pause is over and a plain run begins: whoever reads an input for each frame does it now.
+    Before,
+    /// So many runs of so many count by now.
+    Done(u32, u32),
 }
 
 impl Default for Plan {
@@ -63,12 +85,12 @@ impl Default for Plan {
 impl Plan {
     /// Looked at every few runs: a median does not settle with each.
     fn is_enough(&self, runs_ms: &[f64]) -> bool {
-        let Some(share) = self.within else { return false };
+        let Some(within) = self.within else { return false };
         if runs_ms.len() < LEAST_RUNS || !runs_ms.len().is_multiple_of(LOOK_EVERY) {
             return false;
         }
         let sample = Sample::of(runs_ms);
-        (sample.high - sample.low) / 2.0 <= sample.median * share
+        (sample.high - sample.low) / 2.0 <= (sample.median * within.share).max(within.ms)
     }
 }
 
@@ -91,7 +113,7 @@ pub struct Measured {
     pub disturbed: u32,
 }
 
-/// Runs a session again and again. Plain and timed runs take turns, so that a machine that grows slower is slower for both.
+/// Runs a session again and again. Each other plain run is followed by a timed one, so that a machine that grows slower is slower for both.
 /// A run during which this thread had to wait for a CPU does not count and is repeated, as often as there are runs.
 ///
 /// # Errors
@@ -100,7 +122,7 @@ pub fn measure(
     session: &mut dyn Session,
     inputs: &[TensorRef<'_>],
     plan: &Plan,
-    mut progress: impl FnMut(u32, u32),
+    mut moment: impl FnMut(Moment),
 ) -> Result<Measured, RunError> {
     let mut outputs: Vec<Tensor> = session.outputs().iter().map(|_| Tensor::default()).collect();
     let mut run = |session: &mut dyn Session| {
@@ -119,6 +141,7 @@ pub fn measure(
     let (mut done, mut disturbed) = (0, 0);
     while done < total && (done < MIN_MEASURED_RUNS || start.elapsed() < plan.most) && !plan.is_enough(&runs_ms) {
         std::thread::sleep(plan.pause);
+        moment(Moment::Before);
         let before = meter.as_ref().and_then(power::Meter::joules);
         let watch = Watch::start();
         let run_ms = run(session)?;
@@ -128,19 +151,18 @@ pub fn measure(
             .zip(meter.as_ref().and_then(power::Meter::joules))
             .map(|(a, b)| b - a);
         let watts = meter.as_ref().and_then(power::Meter::watts);
-        std::thread::sleep(plan.pause);
-        let (watch, timed) = (Watch::start(), Instant::now());
-        let each = match session.run_timed(inputs) {
-            Ok(each) => Some((milliseconds(timed.elapsed()), each)),
-            Err(RunError::Unsupported(_)) => None,
-            Err(error) => return Err(error),
+        let timed = if done.is_multiple_of(TIMED_EVERY) {
+            Some(timed_run(session, inputs, plan.pause)?)
+        } else {
+            None
         };
-        if (was_disturbed || watch.is_disturbed()) && disturbed < total {
+        let was_disturbed = was_disturbed || timed.as_ref().is_some_and(|timed| timed.was_disturbed);
+        if was_disturbed && disturbed < total {
             disturbed += 1;
             continue;
         }
         runs_ms.push(run_ms);
-        if let Some((ms, each)) = each {
+        if let Some((ms, each)) = timed.and_then(|timed| timed.kernels) {
             timed_ms.push(ms);
             kernels.add(each);
         }
@@ -149,7 +171,7 @@ pub fn measure(
             .zip(used.filter(|used| *used >= 0.0))
             .map(|(sum, used)| sum + used);
         done += 1;
-        progress(done, total);
+        moment(Moment::Done(done, total));
     }
     Ok(Measured {
         first_run_ms,
@@ -213,40 +235,6 @@ pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// Kernel times run for run; the engine's order is the same in each.
-#[derive(Default)]
-struct KernelTimes {
-    kernels: Vec<(KernelTime, Vec<f64>)>,
-}
-
-impl KernelTimes {
-    fn add(&mut self, times: Vec<KernelTime>) {
-        for (index, time) in times.into_iter().enumerate() {
-            let ms = milliseconds(time.time);
-            match self.kernels.get_mut(index) {
-                Some((first, all)) if first.kernel == time.kernel => all.push(ms),
-                // A body that ran another number of times: its kernels are not in step, and found by name.
-                Some(_) => {
-                    if let Some((_, all)) = self.kernels.iter_mut().find(|(k, _)| k.kernel == time.kernel) {
-                        all.push(ms);
-                    }
-                }
-                None => self.kernels.push((time, vec![ms])),
-            }
-        }
-    }
-
-    fn samples(self) -> Vec<Kernel> {
-        let kernel = |(kernel, all): (KernelTime, Vec<f64>)| Kernel {
-            name: kernel.kernel,
-            op: kernel.op,
-            covers: kernel.covers,
-            ms: Sample::of(&all),
-        };
-        self.kernels.into_iter().map(kernel).collect()
-    }
-}
-
 /// Why inputs could not be made up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -259,4 +247,75 @@ pub enum InputError {
         /// The cause.
         why: WireError,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test says what failed by panicking")]
+
+    use kerf_wire::TensorSpec;
+
+    use super::*;
+    use crate::backend::KernelTime;
+
+    /// Takes these milliseconds, one after the other, as long as there are any; then always the last.
+    struct Scripted {
+        plain: Vec<u64>,
+        timed: u32,
+    }
+
+    impl Session for Scripted {
+        fn inputs(&self) -> &[TensorSpec] {
+            &[]
+        }
+
+        fn outputs(&self) -> &[TensorSpec] {
+            &[]
+        }
+
+        fn run_into(&mut self, _: &[TensorRef<'_>], _: &mut [Tensor]) -> Result<(), RunError> {
+            let ms = if self.plain.len() > 1 {
+                self.plain.remove(0)
+            } else {
+                self.plain[0]
+            };
+            std::thread::sleep(Duration::from_millis(ms));
+            Ok(())
+        }
+
+        fn run_timed(&mut self, _: &[TensorRef<'_>]) -> Result<Vec<KernelTime>, RunError> {
+            self.timed += 1;
+            Ok(Vec::new())
+        }
+    }
+
+    fn runs(plain: &[u64], within: Option<Within>) -> (usize, u32, u32) {
+        let mut session = Scripted {
+            plain: plain.to_vec(),
+            timed: 0,
+        };
+        let plan = Plan {
+            warm_up: 0,
+            runs: 18,
+            within,
+            ..Plan::default()
+        };
+        let mut before = 0;
+        let measured = measure(&mut session, &[], &plan, |moment| {
+            before += u32::from(moment == Moment::Before);
+        });
+        (measured.unwrap().runs_ms.len(), session.timed, before)
+    }
+
+    #[test]
+    fn measuring_ends_once_the_median_is_known_well_enough() {
+        let close = |ms| Some(Within { share: 0.0, ms });
+        // A first run that is none of them, then steady ones: six are enough, and every other is timed too.
+        let (count, timed, before) = runs(&[1], close(50.0));
+        assert!(count == 6 && before >= 6 && timed >= 3, "{count} {timed} {before}");
+        // Two times that take turns: the median of such is never known within a millisecond.
+        let apart: Vec<u64> = std::iter::once(1).chain((0..40).map(|run| (run % 2) * 30)).collect();
+        assert_eq!(runs(&apart, close(1.0)).0, 18);
+        assert_eq!(runs(&[1], None).0, 18, "asked for all runs");
+    }
 }

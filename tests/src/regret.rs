@@ -66,10 +66,7 @@ impl Bench {
         };
         let profile_s = bench.once("profile", |file| {
             let mut profile = kerf();
-            profile
-                .arg("profile")
-                .arg(model(subject.model))
-                .args(["--runs", "60", "--most", "10"]);
+            profile.arg("profile").arg(model(subject.model));
             profile.arg("--data").arg(bench.picture()).args(subject.image);
             succeed(profile.arg("-o").arg(file));
         });

@@ -3,6 +3,7 @@
 mod host;
 mod inputs;
 mod link;
+mod show;
 mod sweep;
 
 use std::path::{Path, PathBuf};
@@ -10,14 +11,12 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kerf_runtime::backend::LoadOptions;
-use kerf_runtime::measure;
+use kerf_runtime::measure::{self, Moment, Within};
 use kerf_wire::Profile;
 
-use super::table::{ms, table};
 use super::{print, read_graph, write_whole};
 use crate::exit::{Exit, Failure, OrExit as _};
-use crate::graph::Graph;
-use crate::profile::{Attribution, Job, ProfileRunError, attribute, profile_model};
+use crate::profile::{Job, ProfileRunError, attribute, profile_model};
 
 /// Measure what a model costs on this machine: the whole, and each of its nodes.
 #[derive(Debug, clap::Args)]
@@ -50,7 +49,7 @@ pub struct Args {
     /// Threads inside the engine.
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Runs that count; as many again with each kernel timed.
+    /// Runs that count at most; half as many again with each kernel timed.
     #[arg(long, default_value_t = 50)]
     pub runs: u32,
     /// Runs before anything counts.
@@ -60,8 +59,11 @@ pub struct Args {
     #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
     pub most: f64,
     /// End earlier, once the median is known within this share of it (half a 95 % interval); 0 for all runs.
-    #[arg(long, default_value_t = 0.02, value_name = "FRACTION")]
+    #[arg(long, default_value_t = 0.05, value_name = "FRACTION")]
     pub within: f64,
+    /// Or within so many milliseconds, where that is more.
+    #[arg(long, default_value_t = 0.05, value_name = "MS")]
+    pub within_ms: f64,
     /// Wait before each run, as a frame now and then finds the machine; 0 for frames without a pause.
     #[arg(long, default_value_t = 20.0, value_name = "MS")]
     pub pause_ms: f64,
@@ -133,15 +135,23 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             warm_up: args.warm_up,
             runs: args.runs,
             most,
-            within: (args.within > 0.0).then_some(args.within),
+            within: (args.within > 0.0).then_some(Within {
+                share: args.within,
+                ms: args.within_ms,
+            }),
             pause,
             sensors: args.sensors.clone(),
         },
         machine: args.machine.clone().unwrap_or_else(host_name),
         watts: args.watts,
     };
-    let mut profile = profile_with_bar(&job)?;
-    inputs::enter(&mut profile, model, &graph, &args.backend, &args.codecs)?;
+    let mut reads = inputs::Reads::new(model, &args.codecs)?;
+    let mut profile = profile_with_bar(&job, || {
+        if let Some(reads) = &mut reads {
+            reads.once();
+        }
+    })?;
+    inputs::enter(&mut profile, model, &graph, (&args.backend, &args.codecs), reads)?;
     let attribution = attribute(&graph, &profile);
     let text = profile.to_json().or_exit(Exit::Bug)?;
     if let Some(path) = &args.output {
@@ -151,21 +161,24 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return print(&text);
     }
     if args.layers {
-        print(&layers_table(&graph, &attribution))?;
+        print(&show::layers_table(&graph, &attribution))?;
     }
-    print(&summary(&profile, &attribution))
+    print(&show::summary(&profile, &attribution))
 }
 
-/// Profiles with a progress bar on stderr, where that is a terminal.
-pub(crate) fn profile_with_bar(job: &Job<'_>) -> Result<Profile, Failure> {
+/// Profiles with a progress bar on stderr, where that is a terminal; before each run that counts, this is done.
+fn profile_with_bar(job: &Job<'_>, mut before: impl FnMut()) -> Result<Profile, Failure> {
     let bar = ProgressBar::new(u64::from(job.plan.runs));
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} runs, {eta} left") {
         bar.set_style(style);
     }
     bar.set_message(format!("measuring {}", job.model.display()));
-    let measured = profile_model(job, |done, total| {
-        bar.set_length(u64::from(total));
-        bar.set_position(u64::from(done));
+    let measured = profile_model(job, |moment| match moment {
+        Moment::Before => before(),
+        Moment::Done(done, total) => {
+            bar.set_length(u64::from(total));
+            bar.set_position(u64::from(done));
+        }
     });
     bar.finish_and_clear();
     Ok(measured?.0)
@@ -196,101 +209,4 @@ pub(crate) fn host_name() -> String {
     } else {
         name.trim().to_owned()
     }
-}
-
-fn layers_table(graph: &Graph, attribution: &Attribution) -> String {
-    let total: f64 = attribution.ms.iter().sum();
-    let rows: Vec<[String; 6]> = graph
-        .node_ids()
-        .filter(|id| !graph.node(*id).is_constant)
-        .map(|id| {
-            let node = graph.node(id);
-            let spent = attribution.ms[id.index()];
-            let name = node
-                .makes()
-                .next()
-                .map_or_else(|| node.label(), |v| graph.value(v).name.clone());
-            let share = if total > 0.0 { spent / total * 100.0 } else { 0.0 };
-            [
-                name,
-                node.op.clone(),
-                ms(spent),
-                ms(attribution.noise_ms[id.index()]),
-                format!("{share:.1} %"),
-                node.macs.map_or_else(|| "?".to_owned(), |n| n.to_string()),
-            ]
-        })
-        .collect();
-    table(["VALUE", "OP", "MS", "±", "SHARE", "MACS"], &rows, 2)
-}
-
-fn summary(profile: &Profile, attribution: &Attribution) -> String {
-    let run = &profile.run_ms;
-    let mut lines = vec![
-        format!(
-            "{} on {} ({} {}): {} ms a run (median of {}; 95 %: {} … {}; p95 {}), first run {} ms, load {} ms",
-            profile.model.name,
-            profile.machine.name,
-            profile.machine.backend,
-            profile.machine.device,
-            ms(run.median),
-            run.runs,
-            ms(run.low),
-            ms(run.high),
-            ms(run.p95),
-            ms(profile.first_run_ms),
-            ms(profile.load_ms),
-        ),
-        kernels_line(profile, attribution),
-    ];
-    lines.extend(codecs_line(profile));
-    if let Some(bytes) = profile.memory_bytes {
-        lines.push(format!("peak memory {}", super::table::bytes(bytes)));
-    }
-    if let Some(energy) = &profile.energy {
-        lines.push(format!(
-            "{:.4} J a run ({}), {:.1} W while waiting",
-            energy.run_joules, energy.source, energy.idle_watts
-        ));
-    }
-    if profile.machine.background_load.is_some_and(|load| load > 0.5) {
-        let load = profile.machine.background_load.unwrap_or_default();
-        lines.push(format!(
-            "this machine was busy ({load:.1} processes a CPU): measure again when it is quiet"
-        ));
-    }
-    lines.join("\n") + "\n"
-}
-
-fn kernels_line(profile: &Profile, attribution: &Attribution) -> String {
-    if attribution.is_guess {
-        return "the engine has no kernel times: the run is spread over the nodes by MACs and bytes, a guess"
-            .to_owned();
-    }
-    format!(
-        "{} kernels: {} ms found by name, {} ms by their neighbour; the run less its kernels is {} ms, spread in proportion",
-        profile.kernels.len(),
-        ms(attribution.by_name_ms),
-        ms(attribution.by_position_ms),
-        ms(attribution.residual_ms),
-    )
-}
-
-fn codecs_line(profile: &Profile) -> Option<String> {
-    let each = profile.codecs.iter().map(|(name, cost)| {
-        let mb_s = |ns_byte: f64| 1e3 / ns_byte.max(1e-6);
-        format!(
-            "{name} {:.2} of raw ({:.0}, {:.0})",
-            cost.ratio,
-            mb_s(cost.encode_ns_byte),
-            mb_s(cost.decode_ns_byte)
-        )
-    });
-    let each: Vec<String> = each.collect();
-    let on = if profile.input.is_some() {
-        ""
-    } else {
-        " on made-up inputs"
-    };
-    (!each.is_empty()).then(|| format!("codecs{on}, (encode, decode MB/s of raw): {}", each.join("; ")))
 }

@@ -77,7 +77,7 @@ fn quick_plan(model: &Path, graph: &Graph, photo_bytes: u64) -> Result<Plan, Fai
         machine: "this machine".to_owned(),
         watts: None,
     };
-    let (profile, _) = profile_model(&job, |_, _| ())?;
+    let (profile, _) = profile_model(&job, |_| ())?;
     let device = machine(graph, &profile, &mut Vec::new());
     let cloud = faster(&device, CLOUD_SPEED);
     let machines: Vec<_> = std::iter::once(device).chain(cloud).collect();

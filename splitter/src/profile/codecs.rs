@@ -20,7 +20,7 @@ use crate::onnx::read_whole;
 /// Bytes of values that one run keeps.
 const GROUP_BYTES: u64 = 256 * 1024 * 1024;
 /// Times that each value is encoded and decoded with each codec.
-const PASSES: usize = 5;
+const PASSES: usize = 3;
 
 /// What is measured, and on what.
 pub struct CodecJob<'a> {

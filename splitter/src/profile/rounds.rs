@@ -39,7 +39,7 @@ pub fn profile_in_rounds(
                 continue;
             }
             progress(job);
-            match profile_model(job, |_, _| ()) {
+            match profile_model(job, |_| ()) {
                 Ok((profile, measured)) => {
                     disturbed[index] += measured.disturbed;
                     seen[index].push(profile);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kerf_runtime::backend::{self, BackendError, LoadOptions, RunError, UnknownBackend};
 use kerf_runtime::bundle::{BundleError, open_model};
 use kerf_runtime::measure::power::Meter;
-use kerf_runtime::measure::{self, InputError, Measured};
+use kerf_runtime::measure::{self, InputError, Measured, Moment};
 use kerf_wire::Profile;
 use kerf_wire::TensorRef;
 use kerf_wire::profile::{Energy, Machine, MeasuredModel};
@@ -53,7 +53,7 @@ pub enum ProfileRunError {
 ///
 /// # Errors
 /// When it cannot be loaded or run.
-pub fn profile_model(job: &Job<'_>, progress: impl FnMut(u32, u32)) -> Result<(Profile, Measured), ProfileRunError> {
+pub fn profile_model(job: &Job<'_>, moment: impl FnMut(Moment)) -> Result<(Profile, Measured), ProfileRunError> {
     let artifact = open_model(job.model)?;
     let backend = backend::named(job.backend)?;
     let device = backend.check(&job.options)?;
@@ -63,7 +63,7 @@ pub fn profile_model(job: &Job<'_>, progress: impl FnMut(u32, u32)) -> Result<(P
     let load = start.elapsed();
     let inputs = measure::random_inputs(session.inputs(), 1)?;
     let views: Vec<TensorRef<'_>> = inputs.iter().map(kerf_runtime::tensor::Tensor::view).collect();
-    let measured = measure::measure(session.as_mut(), &views, &job.plan, progress)?;
+    let measured = measure::measure(session.as_mut(), &views, &job.plan, moment)?;
     let machine = Machine {
         name: job.machine.clone(),
         device: device.device,

@@ -48,7 +48,7 @@ pub(super) fn write(bench: Bench) -> Result<(), Failure> {
     let Some(session) = ready.step.session() else {
         return Err(Failure::usage("this model passes its inputs on: nothing runs"));
     };
-    let measured = measure::measure(session, &views, &plan, |_, _| ())?;
+    let measured = measure::measure(session, &views, &plan, |_| ())?;
     let machine = Machine {
         name: bench.machine.unwrap_or_else(host_name),
         device: device.device,

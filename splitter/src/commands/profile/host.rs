@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::super::{print, read_graph, write_whole};
-use super::{Args, summary};
+use super::Args;
+use super::show::{layers_table, summary};
 use crate::exit::{Exit, Failure};
 use crate::graph::shapes::Symbols;
 use crate::profile::attribute;
@@ -71,7 +72,7 @@ pub(super) fn run(args: &Args, model: &Path, host: &str) -> Result<(), Failure> 
     }
     let attribution = attribute(&graph, &profile);
     if args.layers {
-        print(&super::layers_table(&graph, &attribution))?;
+        print(&layers_table(&graph, &attribution))?;
     }
     print(&summary(&profile, &attribution))
 }

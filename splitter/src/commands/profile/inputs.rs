@@ -24,8 +24,6 @@ use crate::profile::{CodecJob, measure_codecs};
 const MOST_FILES: usize = 8;
 /// Waited before each, as a picture now and then finds the machine.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Times that reading is timed at least.
-const LEAST_READS: usize = 10;
 
 /// Codecs and the data that they are measured on.
 #[derive(Debug, Clone, clap::Args)]
@@ -48,19 +46,80 @@ pub struct CodecArgs {
     pub image: ImageArgs,
 }
 
+/// The inputs' files, read as the model is measured: one before each run, as a frame is.
+pub(super) struct Reads {
+    samples: Samples,
+    times: Vec<f64>,
+    inputs: Vec<Input>,
+    failed: Option<Failure>,
+}
+
+impl Reads {
+    /// Nothing where no data was given.
+    pub(super) fn new(model: &Path, args: &CodecArgs) -> Result<Option<Self>, Failure> {
+        let samples = args.data.samples(model, &args.image)?;
+        Ok(samples.map(|samples| Self {
+            samples,
+            times: Vec::new(),
+            inputs: Vec::new(),
+            failed: None,
+        }))
+    }
+
+    fn files(&self) -> usize {
+        self.samples.len().min(MOST_FILES)
+    }
+
+    /// Reads the next file, after the last the first again.
+    pub(super) fn once(&mut self) {
+        let Some(path) = self.samples.paths().get(self.times.len() % self.files().max(1)) else {
+            return;
+        };
+        let start = Instant::now();
+        match self.samples.read(path) {
+            Ok(input) => {
+                self.times.push(start.elapsed().as_secs_f64() * 1e3);
+                if self.inputs.len() < self.files() {
+                    self.inputs.push(input);
+                }
+            }
+            Err(why) => self.failed = Some(why),
+        }
+    }
+
+    /// What reading took, and the inputs.
+    fn finish(mut self) -> Result<(Vec<Input>, MeasuredInput), Failure> {
+        while self.inputs.len() < self.files() && self.failed.is_none() {
+            std::thread::sleep(PAUSE);
+            self.once();
+        }
+        if let Some(why) = self.failed {
+            return Err(why);
+        }
+        let paths: Vec<_> = self.samples.paths().iter().take(MOST_FILES).collect();
+        let bytes: u64 = paths.iter().map(|path| path.metadata().map_or(0, |m| m.len())).sum();
+        let measured = MeasuredInput {
+            file_bytes: bytes / (self.inputs.len() as u64).max(1),
+            read_ms: Sample::of(&self.times),
+            is_picture: paths.iter().all(|path| is_picture(path)),
+        };
+        Ok((self.inputs, measured))
+    }
+}
+
 /// Enters what inputs show into a profile.
 pub(super) fn enter(
     profile: &mut Profile,
     model: &Path,
     graph: &Graph,
-    backend: &str,
-    args: &CodecArgs,
+    (backend, args): (&str, &CodecArgs),
+    reads: Option<Reads>,
 ) -> Result<(), Failure> {
     let artifact = open_model(model)?;
     let mut step = Step::of_model(&artifact, &[backend.to_owned()], &LoadOptions::default())?;
-    let inputs = match args.data.samples(model, &args.image)? {
-        Some(samples) => {
-            let (inputs, measured) = read(&samples)?;
+    let inputs = match reads {
+        Some(reads) => {
+            let (inputs, measured) = reads.finish()?;
             profile.input = Some(measured);
             inputs
         }
@@ -99,27 +158,6 @@ fn made_up(step: &Step) -> Result<Input, Failure> {
             .zip(tensors)
             .collect(),
     })
-}
-
-fn read(samples: &Samples) -> Result<(Vec<Input>, MeasuredInput), Failure> {
-    let paths: Vec<_> = samples.paths().iter().take(MOST_FILES).collect();
-    let (mut inputs, mut times, mut bytes) = (Vec::new(), Vec::new(), 0);
-    for path in paths.iter().cycle().take(LEAST_READS.max(paths.len())) {
-        std::thread::sleep(PAUSE);
-        let start = Instant::now();
-        let input = samples.read(path)?;
-        times.push(start.elapsed().as_secs_f64() * 1e3);
-        if inputs.len() < paths.len() {
-            bytes += path.metadata().map_or(0, |m| m.len());
-            inputs.push(input);
-        }
-    }
-    let measured = MeasuredInput {
-        file_bytes: bytes / (inputs.len() as u64).max(1),
-        read_ms: Sample::of(&times),
-        is_picture: paths.iter().all(|path| is_picture(path)),
-    };
-    Ok((inputs, measured))
 }
 
 fn answer_bytes(profile: &Profile, step: &mut Step, input: &Input) -> Result<u64, Failure> {
