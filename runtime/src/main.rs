@@ -38,9 +38,10 @@ Examples:
   kerf-stage once --bundle bundle --part 1 --input head.npz
   kerf-stage run --bundle bundle --part 1 --broker mqtt://localhost:1883
 
-A bundle must be signed by one of --keys. At the desk KERF_ALLOW_UNSIGNED=true takes any.
-Every setting is also a KERF_* variable and a key of the file given with --config;
-a flag wins over a variable, a variable over the file. stdout is data, stderr is the log.";
+A bundle must be signed by one of --keys. At the desk --allow-unsigned takes any.
+Settings are also KERF_* variables; those under a heading from Stage to Object
+store are keys of the file given with --config too. A flag wins over a variable, a
+variable over the file. stdout is data, stderr is the log.";
 
 fn main() -> ExitCode {
     panic::end_program("kerf-stage");

@@ -32,7 +32,7 @@ Examples:
   kerf-stage once --bundle bundle --part 1 --input head.npz
   kerf-stage once --bundle bundle --part 0 --input photos/ --batch 8 --output heads/
 
-A bundle must be signed by one of --keys. At the desk KERF_ALLOW_UNSIGNED=true takes any.")]
+A bundle must be signed by one of --keys. At the desk --allow-unsigned takes any.")]
 pub(crate) struct Once {
     #[command(flatten)]
     target: Target,

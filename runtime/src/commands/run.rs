@@ -51,15 +51,15 @@ Examples:
   kerf-stage run --bundle bundle --store http://minio:9000 --bucket-input in/ --bucket-output out/
   kerf-stage run --config /etc/kerf/stage.toml
 
-A bundle must be signed by one of --keys. At the desk KERF_ALLOW_UNSIGNED=true takes any.")]
+A bundle must be signed by one of --keys. At the desk --allow-unsigned takes any.")]
 pub(crate) struct Run {
-    /// TOML file with any of these settings
+    /// TOML file with the settings under the headings from Stage to Object store
     #[arg(long, env = "KERF_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Image or tensor files, or folders of them, for part 0
     #[arg(long = "input", value_name = "PATH", num_args = 1.., conflicts_with = "stage-source")]
     inputs: Vec<PathBuf>,
-    /// Take inputs from a folder as files appear in it, one by one; they are then moved to its `done`
+    /// Take inputs from a folder, which must be there, as files appear in it; they are then moved to its `done`
     #[arg(long, env = "KERF_WATCH", value_name = "DIR", conflicts_with_all = ["inputs", "stage-source"])]
     watch: Option<PathBuf>,
     /// Remove watched files instead of moving them

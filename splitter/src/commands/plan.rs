@@ -24,11 +24,15 @@ use crate::profile::attribute;
 /// Find the best cut, or that none pays, for a device, a link and a cloud.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  kerf plan model.onnx --edge board.json --cloud cloud.json --uplink-kbit-s 8000 --rtt-ms 30\n  \
-    kerf plan model.onnx --edge board.json --cloud-speed 10 --uplink-kbit-s 8000 --rtt-ms 30 --photo-bytes 120000 -o plan.json\n  \
-    kerf plan model.onnx --edge board.json --cloud cloud.json --uplink-kbit-s 8000 --rtt-ms 30 --goal energy --latency-ms 100\n  \
+    after_help = "Examples:\n  kerf plan model.onnx --edge board.json --cloud cloud.json --link link.json\n  \
+    kerf plan model.onnx --edge board.json --cloud-speed 10 \\\n      \
+    --uplink-kbit-s 8000 --rtt-ms 30 --photo-bytes 120000 -o plan.json\n  \
+    kerf plan model.onnx --edge board.json --cloud cloud.json --link link.json \\\n      \
+    --goal energy --latency-ms 100\n  \
     kerf split model.onnx --plan plan.json -o bundle\n\n\
-    Profiles come from `kerf profile` and `kerf-stage bench`. All legal cuts are searched, cuts through several values included."
+    Profiles come from `kerf profile` and `kerf-stage bench`, links from\n\
+    `kerf profile --link`. All legal cuts are searched,\n\
+    cuts through several values included."
 )]
 pub struct Args {
     /// The ONNX model.

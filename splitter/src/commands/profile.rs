@@ -22,13 +22,14 @@ use crate::profile::{Job, ProfileRunError, attribute, profile_model};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  kerf profile model.onnx -o desk.json\n  kerf profile model.onnx --layers\n  \
-    kerf profile model.onnx --sweep --rep 5 --uplink-kbit-s 8000 -o sweep.json --csv time_table.csv\n  \
-    kerf profile model.onnx --backend onnxruntime --threads 4 --runs 200 -o cloud.json\n  \
-    kerf profile model.onnx --data photos --mean 127 --scale 128 -o desk.json        codecs on real data\n  \
-    kerf profile --link mqtt://broker:1883 -o link.json                              a link: kerf plan --link link.json\n  \
-    kerf profile --link mqtt://broker:1883 --store http://minio:9000 -o link.json    and the store for large frames\n  \
-    kerf profile model.onnx --host me@board -o board.json                            another machine, by SSH with keys\n\n\
-    On a board by hand: kerf-stage bench --model model.onnx --out board.json. Then: kerf plan model.onnx --edge board.json --cloud cloud.json …"
+    kerf profile model.onnx --sweep --rep 5 -o sweep.json --csv time_table.csv\n  \
+    kerf profile model.onnx --backend onnxruntime --threads 4 -o cloud.json\n  \
+    kerf profile model.onnx --data photos --scale 255 -o desk.json  # real data\n  \
+    kerf profile --link mqtt://broker:1883 -o link.json             # a link\n  \
+    kerf profile --link mqtt://broker:1883 --store http://minio:9000 -o link.json\n  \
+    kerf profile model.onnx --host me@board -o board.json           # over SSH\n\n\
+    On a board by hand: kerf-stage bench --model model.onnx --out board.json\n\
+    Then: kerf plan model.onnx --edge board.json --cloud cloud.json --link link.json"
 )]
 pub struct Args {
     /// The ONNX model; not needed with --link.

@@ -22,17 +22,18 @@ use crate::prepare::{self, Preparing};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kerf split model.onnx --at /Relu_2_output_0 -o bundle\n  \
-    kerf split unet.onnx --at down skip1 skip2 -o bundle            one cut that three values cross\n  \
-    kerf split model.onnx --at a --at b -o bundle                   three parts\n  \
-    kerf split model.onnx -o bundle                                 one part, edge only\n  \
-    kerf split model.onnx --all -o set                              every legal cut, weights once\n  \
-    kerf split net.onnx --exit exit1 --exit final -o bundle         early exits, branch points found\n  \
-    kerf split model.onnx --plan plan.json -o bundle                where `kerf plan` says\n  \
-    kerf split net.onnx --at v -o bundle --target coral-usb --data photos/   also as that board loads it\n  \
-    kerf split net.onnx --at v -o bundle --labels names.txt --colour rgb --crop centre:0.875 \\\n      \
-    --resize bicubic --mean 127 --scale 128\n\n\
-    Exit codes: 2 wrong value name, 10 model refused, 11 no legal cut there, or one whose head the\n\
-    target does not run, 12 a converted part answers otherwise, 30 a converter is missing.")]
+    kerf split unet.onnx --at down skip1 skip2 -o bundle    # one cut, 3 values\n  \
+    kerf split model.onnx --at a --at b -o bundle           # three parts\n  \
+    kerf split model.onnx -o bundle                         # one part, edge only\n  \
+    kerf split model.onnx --all -o set                      # weights only once\n  \
+    kerf split net.onnx --exit exit1 --exit final -o bundle # early exits\n  \
+    kerf split model.onnx --plan plan.json -o bundle        # where a plan says\n  \
+    kerf split net.onnx --at v -o bundle --target coral-usb --data photos/\n  \
+    kerf split net.onnx --at v -o bundle --labels names.txt --colour rgb \\\n      \
+    --crop centre:0.875 --resize bicubic --mean 127 --scale 128\n\n\
+    Exit codes: 2 wrong value name, 10 model refused, 11 no legal cut there, or one\n\
+    whose head the target does not run, 12 a converted part answers otherwise,\n\
+    30 a converter is missing.")]
 pub struct Args {
     /// The ONNX model.
     pub model: PathBuf,
