@@ -50,7 +50,7 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// When the driver is missing or refuses the artifact.
-    fn load(&self, artifact: &Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError>;
+    fn load(&self, artifact: Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError>;
 }
 
 /// One loaded part. `&mut self`: vendor runtimes are not safe to share between threads.
@@ -122,6 +122,11 @@ impl Artifact {
         self.conversion.as_ref().map_or("f32", |made| made.precision.as_str())
     }
 
+    /// What the manifest allows it in the self-test; none where it says nothing of its own.
+    pub fn tolerance(&self) -> Option<f64> {
+        self.conversion.as_ref().and_then(|made| made.tolerance)
+    }
+
     /// Refuses a precision that is not the artifact's own, for engines that run what they are given.
     pub(crate) fn own_precision(&self, backend: &'static str, options: &LoadOptions) -> Result<(), BackendError> {
         match options.precision.as_deref() {
@@ -165,6 +170,17 @@ impl<T> Verified<T> {
     /// For the checks only.
     pub(crate) fn new(checked: T) -> Self {
         Self(checked)
+    }
+}
+
+impl<T> Verified<T> {
+    /// The thing itself, for who gives its memory back before he is done.
+    #[cfg_attr(
+        not(feature = "tract"),
+        expect(dead_code, reason = "the other engines keep or copy the bytes")
+    )]
+    pub(crate) fn into_inner(self) -> T {
+        self.0
     }
 }
 

@@ -6,7 +6,7 @@
 
 use kerf_wire::{DType, TensorRef};
 
-use crate::backend::{Artifact, BackendError, Session};
+use crate::backend::{BackendError, Session};
 use crate::bundle::{Bundle, BundleError};
 use crate::source::npz::Archive;
 use crate::step::LoadError;
@@ -37,11 +37,11 @@ impl Outcome {
 /// artifact, or where it has none, for the bundle.
 pub fn check(
     bundle: &Bundle,
-    artifact: &Artifact,
+    own: Option<f64>,
     backend: &'static str,
     session: &mut dyn Session,
 ) -> Result<(), LoadError> {
-    let Some(outcome) = measure(bundle, artifact, backend, session)? else {
+    let Some(outcome) = measure(bundle, own, backend, session)? else {
         return Ok(());
     };
     if !outcome.holds() {
@@ -64,7 +64,7 @@ pub fn check(
 /// When the file is not what the manifest says, the run fails, or an output is of another shape or type.
 pub fn measure(
     bundle: &Bundle,
-    artifact: &Artifact,
+    own: Option<f64>,
     backend: &'static str,
     session: &mut dyn Session,
 ) -> Result<Option<Outcome>, LoadError> {
@@ -74,7 +74,6 @@ pub fn measure(
     let Some(bytes) = bundle.self_test_bytes()? else {
         return Ok(None);
     };
-    let own = artifact.conversion.as_ref().and_then(|c| c.tolerance);
     let refused = |why: &dyn std::fmt::Display| bundle.refused(format!("self-test {:?}: {why}", test.file));
     let mut archive = Archive::from_bytes(&bytes).map_err(|why| refused(&why))?;
     let mut read = |name: &str| -> Result<Tensor, BundleError> { archive.read(name).map_err(|why| refused(&why)) };

@@ -115,9 +115,10 @@ impl Step {
                 what: format!("part {index}"),
                 formats: backend.formats(),
             })?;
-            let mut session = backend.load(&artifact, options)?;
+            let tolerance = artifact.tolerance();
+            let mut session = backend.load(artifact, options)?;
             if !how.unproven {
-                self_test::check(bundle, &artifact, backend.name(), session.as_mut())?;
+                self_test::check(bundle, tolerance, backend.name(), session.as_mut())?;
             }
             Ok(session)
         })?;
@@ -140,7 +141,7 @@ impl Step {
     ) -> Result<Self, LoadError> {
         let chosen = choose(backends, options, |backend, options| {
             if backend.formats().contains(&artifact.format) {
-                return Ok(backend.load(artifact, options)?);
+                return Ok(backend.load(artifact.clone(), options)?);
             }
             Err(LoadError::NoArtifact {
                 backend: backend.name(),

@@ -56,7 +56,7 @@ impl Engine {
 
     /// Loads a case that it must take.
     pub fn load(&self, case: &Case) -> Box<dyn Session> {
-        let loaded = self.backend().load(&case.artifact, &self.options);
+        let loaded = self.backend().load(case.artifact.clone(), &self.options);
         loaded.unwrap_or_else(|why| panic!("{} on {}: {why}", case.label, self.backend))
     }
 
@@ -173,7 +173,7 @@ pub fn answers(engine: &Engine, cases: &[Case]) -> Vec<(String, f64)> {
     for case in cases {
         let refused = engine.refuses.iter().find(|(name, _)| *name == case.label);
         if let Some((_, word)) = refused {
-            match engine.backend().load(&case.artifact, &engine.options) {
+            match engine.backend().load(case.artifact.clone(), &engine.options) {
                 Err(error @ BackendError::Refused { .. }) => {
                     let text = error.to_string();
                     assert!(text.contains(word) && !text.contains('\n'), "{}: {text}", case.label);
@@ -281,7 +281,7 @@ pub fn refused_options(engine: &Engine, case: &Case) {
     let told = |change: &dyn Fn(&mut LoadOptions)| {
         let mut options = engine.options.clone();
         change(&mut options);
-        engine.backend().load(&case.artifact, &options).map(drop)
+        engine.backend().load(case.artifact.clone(), &options).map(drop)
     };
     let precision = told(&|options| options.precision = Some("f13".to_owned()));
     let device = told(&|options| options.device = Some("ABACUS".to_owned()));

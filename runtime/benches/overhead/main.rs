@@ -38,7 +38,7 @@ fn main() -> Result<()> {
     } else {
         open_model(Path::new(model))?
     };
-    let mut session = backend.load(&artifact, &options)?;
+    let mut session = backend.load(artifact.clone(), &options)?;
     let inputs = random_inputs(session.inputs(), 1)?;
     let views: Vec<_> = inputs.iter().map(Tensor::view).collect();
     let mut outputs = vec![Tensor::default(); session.outputs().len()];

@@ -71,7 +71,7 @@ impl Backend for EdgeTpu {
         })
     }
 
-    fn load(&self, artifact: &Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
+    fn load(&self, artifact: Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
         let device = options.device.as_deref();
         if let Some(device) = device.filter(|d| !is_device(d)) {
             return Err(BackendError::Option {
@@ -90,7 +90,7 @@ impl Backend for EdgeTpu {
         let (library, path) = library(&path, &tflite.version())?;
         let settings: Vec<(&str, &str)> = device.map(|d| ("device", d)).into_iter().collect();
         let delegate = Delegate::create(library, &settings).map_err(|why| missing(no_device(&path, &why)))?;
-        tflite::load(NAME, tflite, artifact, options, Some(delegate))
+        tflite::load(NAME, tflite, &artifact, options, Some(delegate))
     }
 }
 

@@ -48,9 +48,9 @@ impl Backend for OnnxRuntime {
         true
     }
 
-    fn load(&self, artifact: &Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
+    fn load(&self, artifact: Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
         let device = device::Device::parse(options)?;
         artifact.own_precision(NAME, options)?;
-        Ok(Box::new(engine::open(NAME, artifact, options, device)?))
+        Ok(Box::new(engine::open(NAME, &artifact, options, device)?))
     }
 }

@@ -39,7 +39,7 @@ impl Backend for OpenVino {
         Ok(info)
     }
 
-    fn load(&self, artifact: &Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
+    fn load(&self, artifact: Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
         let device = Device::parse(options)?;
         let precision = precision(options)?;
         let (mut core, info) = open(options, &device)?;
@@ -53,7 +53,7 @@ impl Backend for OpenVino {
             artifact: artifact.path.clone(),
             why: why.replace('\n', " "),
         };
-        let model = model::read(&mut core, artifact).map_err(refused)?;
+        let model = model::read(&mut core, &artifact).map_err(refused)?;
         let compiled = core
             .compile_model(&model, DeviceType::from(device.text.as_str()))
             .map_err(|why| refused(why.to_string()))?;
@@ -65,7 +65,7 @@ impl Backend for OpenVino {
                 .map(|(name, key, value)| (name, key.as_ref().to_owned(), value))
                 .collect(),
             device,
-            artifact: (**artifact).clone(),
+            artifact: (*artifact).clone(),
         };
         let session = session::OvSession::new(core, &model, compiled, recipe).map_err(refused)?;
         Ok(Box::new(session))

@@ -44,7 +44,7 @@ impl Backend for OpenVinoMyriad {
         open(options, &device).map(|(_, info)| info)
     }
 
-    fn load(&self, artifact: &Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
+    fn load(&self, artifact: Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
         let device = device(options)?;
         let (core, info) = open(options, &device)?;
         let refused = |why: String| BackendError::Refused {
@@ -58,7 +58,7 @@ impl Backend for OpenVinoMyriad {
             let settings = [("ENFORCE_BF16", "NO"), ("CPU_THREADS_NUM", &threads)];
             core.set("CPU", &settings).map_err(refused)?;
         }
-        let session = load(&core, artifact, &device).map_err(refused)?;
+        let session = load(&core, &artifact, &device).map_err(refused)?;
         log::debug!("event=session backend={NAME} device={:?}", info.device);
         Ok(Box::new(session))
     }

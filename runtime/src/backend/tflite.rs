@@ -51,7 +51,7 @@ impl Backend for Tflite {
         })
     }
 
-    fn load(&self, artifact: &Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
+    fn load(&self, artifact: Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
         if let Some(device) = options.device.as_deref().filter(|d| *d != "CPU") {
             return Err(BackendError::Option {
                 backend: NAME,
@@ -60,7 +60,7 @@ impl Backend for Tflite {
         }
         let (library, _) =
             library::find(options.library.as_deref()).map_err(|what| BackendError::Missing { backend: NAME, what })?;
-        load(NAME, library, artifact, options, None)
+        load(NAME, library, &artifact, options, None)
     }
 }
 

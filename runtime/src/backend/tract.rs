@@ -4,6 +4,8 @@
 //! Must not know: bundles beyond the artifact, frames. Its rooms: `model` reads an artifact, `refuse` knows what tract
 //! cannot or must not run, `plan` compiles for concrete shapes, `convert` moves tensors.
 
+use std::path::Path;
+
 use kerf_wire::manifest::Format;
 use kerf_wire::{Dim, Shape, TensorRef, TensorSpec};
 use tract_linalg::multithread::Executor;
@@ -51,26 +53,30 @@ impl Backend for Tract {
         })
     }
 
-    fn load(&self, artifact: &Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
+    fn load(&self, artifact: Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
         refuse_options(options)?;
         artifact.own_precision(NAME, options)?;
         // tract has unwraps of its own on the way from a model to a plan.
-        panic::meaning(Exit::ModelRefused, || load(artifact, executor(options.threads)))
+        panic::meaning(Exit::ModelRefused, || {
+            load(artifact.into_inner(), executor(options.threads))
+        })
     }
 }
 
-fn load(artifact: &Artifact, executor: Option<Executor>) -> Result<Box<dyn Session>, BackendError> {
+fn load(artifact: Artifact, executor: Option<Executor>) -> Result<Box<dyn Session>, BackendError> {
+    let path = artifact.path.clone();
+    let fixed = artifact.signature.as_ref().is_some_and(|told| are_fixed(&told.inputs));
+    // Not the model itself: its weights would be in memory twice, for shapes that may never come.
+    let again = (!fixed).then(|| Again::of(&artifact));
     let loaded = model::load(artifact)?;
     let mut session = TractSession {
         inputs: loaded.signature.inputs.clone(),
         outputs: loaded.signature.outputs.clone(),
-        again: None,
+        again,
         plans: Vec::new(),
         executor,
     };
-    session
-        .prepare(loaded, artifact)
-        .map_err(|error| refused(artifact, &error))?;
+    session.prepare(loaded).map_err(|error| refused(&path, &error))?;
     Ok(Box::new(session))
 }
 
@@ -79,8 +85,8 @@ fn load(artifact: &Artifact, executor: Option<Executor>) -> Result<Box<dyn Sessi
 /// # Errors
 /// When tract does not read the artifact, or cannot write one of its operators as NNEF.
 pub fn to_nnef(artifact: &Verified<Artifact>) -> Result<Vec<u8>, BackendError> {
-    let loaded = model::load(artifact)?;
-    loaded.into_nnef().map_err(|error| refused(artifact, &error))
+    let loaded = model::load((**artifact).clone())?;
+    loaded.into_nnef().map_err(|error| refused(&artifact.path, &error))
 }
 
 fn refuse_options(options: &LoadOptions) -> Result<(), BackendError> {
@@ -106,10 +112,10 @@ fn text(error: &tract_core::prelude::TractError) -> String {
     format!("{}…", line.get(..end).unwrap_or(&line))
 }
 
-fn refused(artifact: &Artifact, error: &tract_core::prelude::TractError) -> BackendError {
+fn refused(path: &Path, error: &tract_core::prelude::TractError) -> BackendError {
     BackendError::Refused {
         backend: NAME,
-        artifact: artifact.path.clone(),
+        artifact: path.to_owned(),
         why: text(error),
     }
 }
@@ -139,13 +145,8 @@ struct TractSession {
 impl TractSession {
     /// Compiles at load where the shapes are known, so that a model that cannot run is refused now. A batch that is
     /// left open is taken as 1, the usual case; other open dimensions wait for the first input.
-    fn prepare(&mut self, loaded: Loaded, artifact: &Artifact) -> tract_core::prelude::TractResult<()> {
-        let fixed = self.inputs.iter().all(|spec| spec.shape.iter().all(is_fixed));
+    fn prepare(&mut self, loaded: Loaded) -> tract_core::prelude::TractResult<()> {
         let only_batch = self.inputs.iter().all(|spec| spec.shape.iter().skip(1).all(is_fixed));
-        if !fixed {
-            // Not the model itself: its weights would be in memory twice, for shapes that may never come.
-            self.again = Some(Again::of(artifact));
-        }
         if !only_batch {
             return Ok(());
         }
@@ -174,8 +175,7 @@ impl TractSession {
             None => {
                 let again = self.again.as_ref().ok_or(RunError::Unsupported("other input shapes"))?;
                 let artifact = again.read().map_err(|why| RunError::Engine(why.to_string()))?;
-                let loaded = model::load(&artifact).map_err(|why| RunError::Engine(why.to_string()))?;
-                drop(artifact);
+                let loaded = model::load(artifact).map_err(|why| RunError::Engine(why.to_string()))?;
                 let shape = |t: &TensorRef<'_>| t.shape.iter().copied().collect::<Shape>();
                 let shapes: Vec<Shape> = inputs.iter().map(shape).collect();
                 log::info!("backend=tract event=compile shapes={shapes:?}");
@@ -190,6 +190,10 @@ impl TractSession {
         let last = self.plans.last_mut().map(|(_, plan)| plan);
         last.ok_or(RunError::Unsupported("plans"))
     }
+}
+
+fn are_fixed(specs: &[TensorSpec]) -> bool {
+    specs.iter().all(|spec| spec.shape.iter().all(is_fixed))
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "for `Iterator::all`")]

@@ -59,7 +59,7 @@ pub fn profile_model(job: &Job<'_>, moment: impl FnMut(Moment)) -> Result<(Profi
     let device = backend.check(&job.options)?;
     let background_load = measure::background_load();
     let start = Instant::now();
-    let mut session = backend.load(&artifact, &job.options)?;
+    let mut session = backend.load(artifact.clone(), &job.options)?;
     let load = start.elapsed();
     let inputs = measure::random_inputs(session.inputs(), 1)?;
     let views: Vec<TensorRef<'_>> = inputs.iter().map(kerf_runtime::tensor::Tensor::view).collect();

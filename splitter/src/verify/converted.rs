@@ -76,8 +76,9 @@ fn one(
         precision: precision.filter(|_| is_hint(backend.name())).map(str::to_owned),
         ..LoadOptions::default()
     };
-    let mut session = backend.load(&verified, &options).map_err(|why| fails(why.into()))?;
-    let outcome = self_test::measure(bundle, &verified, backend.name(), session.as_mut()).map_err(fails)?;
+    let tolerance = verified.tolerance();
+    let mut session = backend.load(verified, &options).map_err(|why| fails(why.into()))?;
+    let outcome = self_test::measure(bundle, tolerance, backend.name(), session.as_mut()).map_err(fails)?;
     let Some(outcome) = outcome else {
         return Ok(Err("the bundle has no self-test".to_owned()));
     };

@@ -22,7 +22,7 @@ pub fn kernel_times(engine: &Engine, case: &Case) -> Option<(f64, f64)> {
     let mut options = engine.options.clone();
     options.threads = Some(1);
     let what = format!("{} on {}", case.label, engine.backend);
-    let loaded = engine.backend().load(&case.artifact, &options);
+    let loaded = engine.backend().load(case.artifact.clone(), &options);
     let mut session = loaded.unwrap_or_else(|why| panic!("{what}: {why}"));
     let inputs = views(&case.inputs);
     let mut outputs = vec![Tensor::default(); session.outputs().len()];

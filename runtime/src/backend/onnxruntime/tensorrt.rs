@@ -39,7 +39,7 @@ impl Backend for TensorRt {
         engine::prepare(NAME, options, &Device::TensorRt(Box::new(provider))).map(|(info, _)| info)
     }
 
-    fn load(&self, artifact: &Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
+    fn load(&self, artifact: Verified<Artifact>, options: &LoadOptions) -> Result<Box<dyn Session>, BackendError> {
         let mut provider = provider(options)?;
         let refused = |why: String| BackendError::Refused {
             backend: NAME,
@@ -48,7 +48,7 @@ impl Backend for TensorRt {
         };
         if let Some(dir) = &options.cache_dir {
             let info = self.check(options)?;
-            let folder = cache::folder(dir, artifact, options);
+            let folder = cache::folder(dir, &artifact, options);
             cache::prepare(&folder, &cache::machine(&info.version))
                 .map_err(|why| refused(format!("engine cache {}: {why}", folder.display())))?;
             let folder = folder.to_string_lossy().into_owned();
@@ -65,7 +65,7 @@ impl Backend for TensorRt {
                 .with_profile_max_shapes(max);
         }
         let building = progress::Progress::start(NAME);
-        let mut session = engine::open(NAME, artifact, options, Device::TensorRt(Box::new(provider)))?;
+        let mut session = engine::open(NAME, &artifact, options, Device::TensorRt(Box::new(provider)))?;
         // The first run builds what loading has left: it belongs to the start, not to the first frame.
         warm_up(&mut session).map_err(refused)?;
         building.done();

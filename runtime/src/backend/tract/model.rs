@@ -35,24 +35,26 @@ enum Graph {
     Typed(Box<TypedModel>),
 }
 
-/// Reads an artifact.
-pub(super) fn load(artifact: &Artifact) -> Result<Loaded, BackendError> {
+/// Reads an artifact. Its bytes go as soon as they are parsed: a board's memory is fullest while a model is loaded.
+pub(super) fn load(artifact: Artifact) -> Result<Loaded, BackendError> {
+    let path = artifact.path.clone();
     let loaded = match artifact.format {
         Format::Onnx => load_onnx(artifact),
         Format::TractNnef => load_nnef(artifact),
         other => Err(format_err!("it reads ONNX and tract-nnef, this is {other:?}")),
     };
-    loaded.map_err(|error| refused(artifact, &error))
+    loaded.map_err(|error| refused(&path, &error))
 }
 
-fn load_onnx(artifact: &Artifact) -> TractResult<Loaded> {
+fn load_onnx(artifact: Artifact) -> TractResult<Loaded> {
     let proto = pb::ModelProto::decode(artifact.contents.as_slice()).context("not an ONNX model")?;
+    drop(artifact.contents);
     let graph = proto.graph.as_ref().context("it has no graph")?;
     let mut onnx = tract_onnx::onnx()
         .with_ignore_output_shapes(true)
         .with_ignore_value_info(true);
     refuse::check(&proto, graph, &onnx)?;
-    onnx.provider = Arc::new(Companions(artifact.companions.clone()));
+    onnx.provider = Arc::new(Companions(artifact.companions));
     let dir = artifact.path.parent().and_then(Path::to_str).unwrap_or(".");
     let parsed = onnx.parse(&proto, Some(if dir.is_empty() { "." } else { dir }))?;
     ensure!(
@@ -61,12 +63,12 @@ fn load_onnx(artifact: &Artifact) -> TractResult<Loaded> {
         parsed.unresolved_inputs
     );
     let own = own_signature(graph)?;
-    let signature = match &artifact.signature {
+    let signature = match artifact.signature {
         None => own,
         Some(told) => {
             same_names("inputs", &told.inputs, &own.inputs)?;
             same_names("outputs", &told.outputs, &own.outputs)?;
-            told.clone()
+            told
         }
     };
     Ok(Loaded {
@@ -113,10 +115,11 @@ fn spec(value: &pb::ValueInfoProto) -> TractResult<TensorSpec> {
     TensorSpec::new(name, dtype, dims).with_context(|| format!("value {name:?}"))
 }
 
-fn load_nnef(artifact: &Artifact) -> TractResult<Loaded> {
+fn load_nnef(artifact: Artifact) -> TractResult<Loaded> {
     let model = nnef().model_for_read(&mut artifact.contents.as_slice())?;
-    let signature = artifact.signature.clone();
-    let signature = signature.context("a tract-nnef file needs the manifest of its bundle")?;
+    let signature = artifact
+        .signature
+        .context("a tract-nnef file needs the manifest of its bundle")?;
     let counts = (model.inputs.len(), model.outputs.len());
     let told = (signature.inputs.len(), signature.outputs.len());
     ensure!(
