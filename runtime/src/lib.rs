@@ -18,6 +18,7 @@ pub mod job;
 pub mod limits;
 pub mod logging;
 pub mod measure;
+pub mod memory;
 pub mod metrics;
 pub mod object;
 pub mod panic;

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use kerf_runtime::{exit, logging, panic};
 
-/// musl's own costs half as much again a frame: it gives each tensor back to the system at once.
 #[cfg(target_env = "musl")]
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: kerf_runtime::memory::Allocator = kerf_runtime::memory::Allocator;
 
 mod commands;
 

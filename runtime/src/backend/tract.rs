@@ -13,6 +13,7 @@ use tract_linalg::multithread::Executor;
 use super::{Artifact, Backend, BackendError, DeviceInfo, LoadOptions, RunError, Session, Verified, check_call};
 use crate::exit::Exit;
 use crate::limits::MAX_PLANS;
+use crate::memory::Loading;
 use crate::panic;
 use crate::tensor::Tensor;
 
@@ -64,6 +65,7 @@ impl Backend for Tract {
 }
 
 fn load(artifact: Artifact, executor: Option<Executor>) -> Result<Box<dyn Session>, BackendError> {
+    let _loading = Loading::begin();
     let path = artifact.path.clone();
     let fixed = artifact.signature.as_ref().is_some_and(|told| are_fixed(&told.inputs));
     // Not the model itself: its weights would be in memory twice, for shapes that may never come.
@@ -173,6 +175,7 @@ impl TractSession {
                 self.plans.push(plan);
             }
             None => {
+                let _loading = Loading::begin();
                 let again = self.again.as_ref().ok_or(RunError::Unsupported("other input shapes"))?;
                 let artifact = again.read().map_err(|why| RunError::Engine(why.to_string()))?;
                 let loaded = model::load(artifact).map_err(|why| RunError::Engine(why.to_string()))?;
