@@ -1,6 +1,7 @@
 # What `cargo xtask flash` does on a board, with /bin/sh: one step a call. Every change of what runs is one rename of a link
 # to files that are on the disk by then, and what runs or ran before is never touched: a power cut at any point leaves the
-# old or the new, whole. KERF_ROOT is a folder that stands for / in tests.
+# old or the new, whole. KERF_ROOT is a folder that stands for / in tests. A user who may not look into the service's folders
+# asks through sudo: each test and listing too.
 set -eu
 root=${KERF_ROOT:-}
 base=$root/opt/kerf
@@ -13,7 +14,7 @@ say() { echo "board: $*" >&2; }
 # A folder of this name that is not there yet: what runs may have the same name.
 unused() {
     n=1
-    while [ -e "$1-$n" ]; do n=$((n + 1)); done
+    while $sudo test -e "$1-$n"; do n=$((n + 1)); done
     echo "$1-$n"
 }
 
@@ -27,13 +28,14 @@ swap() {
 
 # Makes FOLDER/NAME what LINK points at; what it pointed at becomes PREVIOUS. Everything older goes.
 take() { # link previous folder name
-    old=$(readlink "$1" || true)
+    old=$($sudo readlink "$1" || true)
     if [ -n "$old" ]; then swap "$2" "$old"; fi
     swap "$1" "$3/$4"
-    for other in "$(dirname "$1")/$3"/*; do
-        case $3/$(basename "$other") in
+    all=$(dirname "$1")/$3
+    for other in $($sudo ls "$all"); do
+        case $3/$other in
         "$3/$4" | "$old") ;;
-        *) $sudo rm -rf "$other" ;;
+        *) $sudo rm -rf "${all:?}/$other" ;;
         esac
     done
 }
@@ -50,7 +52,7 @@ release)
     "$part/kerf-stage" check --backend "$3" || { say "the new release does not run here: nothing was changed"; exit 1; }
     new=$(unused "$base/releases/$2")
     $sudo mv -T "$part" "$new"
-    [ -e "$config" ] || { $sudo cp "$new/stage.toml" "$config.next" && sync && $sudo mv "$config.next" "$config"; }
+    $sudo test -e "$config" || { $sudo cp "$new/stage.toml" "$config.next" && sync && $sudo mv "$config.next" "$config"; }
     take "$base/current" "$base/previous" releases "$(basename "$new")"
     ;;
 key)
@@ -91,14 +93,14 @@ start)
     $sudo systemctl enable --quiet kerf-stage
     $sudo systemctl restart kerf-stage
     sleep 5
-    if [ "$(systemctl is-active kerf-stage)" = active ] || [ ! -e "$state/bundle/manifest.json" ]; then
+    if [ "$(systemctl is-active kerf-stage)" = active ] || ! $sudo test -e "$state/bundle/manifest.json"; then
         say "runs"
         exit 0
     fi
     say "does not run; going back"
     systemctl status --no-pager --lines=20 kerf-stage >&2 || true
-    if [ -e "$base/previous" ]; then swap "$base/current" "$(readlink "$base/previous")"; fi
-    if [ -e "$state/previous-bundle" ]; then swap "$state/bundle" "$(readlink "$state/previous-bundle")"; fi
+    if $sudo test -e "$base/previous"; then swap "$base/current" "$($sudo readlink "$base/previous")"; fi
+    if $sudo test -e "$state/previous-bundle"; then swap "$state/bundle" "$($sudo readlink "$state/previous-bundle")"; fi
     $sudo systemctl restart kerf-stage || true
     exit 1
     ;;
