@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
 
 use kerf_wire::InferenceResult;
 
@@ -42,6 +43,11 @@ pub trait Source {
     /// # Errors
     /// When an input cannot be read; the next call goes on behind it.
     fn next(&mut self) -> Result<Option<Input>, SourceError>;
+
+    /// When the last input was there and its reading began, for sources that wait for their inputs; none for others.
+    fn begun(&self) -> Option<Instant> {
+        None
+    }
 }
 
 /// Tells a source that one of its inputs is answered, from another thread.

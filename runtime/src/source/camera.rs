@@ -11,7 +11,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use image::{DynamicImage, RgbImage};
 
@@ -42,6 +42,8 @@ pub struct Camera {
     shared: Arc<Shared>,
     reader: Reader,
     count: u64,
+    /// When the last input was there.
+    begun: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -86,6 +88,7 @@ impl Camera {
             shared,
             reader,
             count: 0,
+            begun: None,
         })
     }
 
@@ -109,11 +112,16 @@ impl Source for Camera {
             state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         };
         drop(state);
+        self.begun = Some(Instant::now());
         self.shared.changed.notify_all();
         self.count += 1;
         self.reader
             .image(&picture, &format!("picture {}", self.count))
             .map(Some)
+    }
+
+    fn begun(&self) -> Option<Instant> {
+        self.begun
     }
 }
 

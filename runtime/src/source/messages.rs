@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kerf_wire::InferenceResult;
 
@@ -34,6 +34,8 @@ pub struct Messages {
     asked: HashMap<String, Asked>,
     answers: Receiver<(String, InferenceResult)>,
     count: u64,
+    /// When the last input was there.
+    begun: Option<Instant>,
 }
 
 impl Messages {
@@ -47,6 +49,7 @@ impl Messages {
             asked: HashMap::new(),
             answers,
             count: 0,
+            begun: None,
         };
         (messages, back)
     }
@@ -108,6 +111,7 @@ impl Source for Messages {
             }
             match self.broker.receive(WAIT) {
                 Ok(Some(delivery)) => {
+                    self.begun = Some(Instant::now());
                     if let Some(input) = self.take(delivery) {
                         return Ok(Some(input));
                     }
@@ -116,5 +120,9 @@ impl Source for Messages {
                 Err(why) => log::debug!("event=not_received why={:?}", why.to_string()),
             }
         }
+    }
+
+    fn begun(&self) -> Option<Instant> {
+        self.begun
     }
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use kerf_wire::InferenceResult;
 
@@ -44,6 +44,8 @@ pub struct Watch {
     /// Taken and not answered yet.
     out: HashSet<PathBuf>,
     answers: Receiver<(String, InferenceResult)>,
+    /// When the last input was there.
+    begun: Option<Instant>,
 }
 
 impl Watch {
@@ -67,6 +69,7 @@ impl Watch {
             ready: VecDeque::new(),
             out: HashSet::new(),
             answers,
+            begun: None,
         };
         Ok((watch, back))
     }
@@ -117,6 +120,7 @@ impl Source for Watch {
             }
             if let Some(path) = self.ready.pop_front() {
                 self.seen.remove(&path);
+                self.begun = Some(Instant::now());
                 let input = self.reader.read(&path);
                 if input.is_ok() {
                     self.out.insert(path);
@@ -131,6 +135,10 @@ impl Source for Watch {
                 std::thread::sleep(LOOK_EVERY);
             }
         }
+    }
+
+    fn begun(&self) -> Option<Instant> {
+        self.begun
     }
 }
 
@@ -155,6 +163,17 @@ mod tests {
         let tensor = kerf_wire::TensorRef::new(DType::U8, &shape, numbers).unwrap();
         crate::source::npy::write(&tensor, &mut out).unwrap();
         out
+    }
+
+    #[test]
+    fn waiting_for_a_file_is_no_part_of_reading_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut watch, _answers) = Watch::open(dir.path(), reader(), Afterwards::Keep).unwrap();
+        fs::write(dir.path().join("a.npy"), npy(&[9])).unwrap();
+        let asked = Instant::now();
+        watch.next().unwrap();
+        // A file is whole when two looks saw it alike.
+        assert!(watch.begun().unwrap() - asked >= LOOK_EVERY);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub fn run(
     let mut summary = Summary::default();
     let boot = random();
     loop {
-        let begun = Instant::now();
+        let asked = Instant::now();
         let input = match source.next() {
             Ok(Some(input)) => input,
             Ok(None) => return summary,
@@ -51,6 +51,7 @@ pub fn run(
             sequence: summary.accepted,
         };
         summary.accepted += 1;
+        let begun = source.begun().unwrap_or(asked);
         match answer(&input, begun, part, answerer, &id, config) {
             Ok(result) => {
                 summary.answered += 1;

@@ -95,7 +95,7 @@ impl<'a> Maker<'a> {
         let mut failed = 0;
         loop {
             self.gate.enter();
-            let begun = Instant::now();
+            let asked = Instant::now();
             let input = match source.next() {
                 Ok(Some(input)) => input,
                 Ok(None) => return failed,
@@ -106,6 +106,7 @@ impl<'a> Maker<'a> {
                     continue;
                 }
             };
+            let begun = source.begun().unwrap_or(asked);
             match self.frame(&input, begun, &id) {
                 Ok((frame, answer)) => {
                     let bytes = frame.len();
