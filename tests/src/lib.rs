@@ -42,6 +42,28 @@ pub fn fixture(path: &str) -> PathBuf {
     file
 }
 
+/// The photos among the fixtures, in the order of their names.
+pub const PHOTOS: [&str; 6] = [
+    "astronaut.png",
+    "chelsea.png",
+    "china.jpg",
+    "coffee.png",
+    "flower.jpg",
+    "rocket.jpg",
+];
+
+/// How EfficientNet-Lite's authors make its input from a photo, as `kerf` takes it.
+pub const EFFICIENTNET_IMAGE: [&str; 8] = [
+    "--crop",
+    "centre:0.875",
+    "--resize",
+    "bicubic",
+    "--mean",
+    "127",
+    "--scale",
+    "128",
+];
+
 /// A model among the fixtures, by name without `.onnx`.
 pub fn model(name: &str) -> PathBuf {
     fixture(&format!("models/{name}.onnx"))

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kerf_tests::{fixture, kerf, kerf_stage, model, python, succeed};
+use kerf_tests::{EFFICIENTNET_IMAGE, PHOTOS, fixture, kerf, kerf_stage, model, python, succeed};
 use tempfile::TempDir;
 
 /// A survey of one cut, and what crosses it raw for each input that judges.
@@ -75,29 +75,11 @@ fn a_surveys_figures_are_those_of_an_independent_script() {
 #[test]
 fn photos_features_are_smaller_than_pythons_packers_make_them_at_equal_error() {
     let Some(mut peers) = python() else { return };
-    let image = [
-        "--crop",
-        "centre:0.875",
-        "--resize",
-        "bicubic",
-        "--mean",
-        "127",
-        "--scale",
-        "128",
-    ];
-    let names = [
-        "astronaut.png",
-        "chelsea.png",
-        "china.jpg",
-        "coffee.png",
-        "flower.jpg",
-        "rocket.jpg",
-    ];
-    let photos = names.map(|name| fixture("images/photos").join(name));
+    let photos = PHOTOS.map(|name| fixture("images/photos").join(name));
     let surveyed = survey(
         &model("efficientnet_lite0"),
         "/_blocks.13/Add_output_0",
-        &image,
+        &EFFICIENTNET_IMAGE,
         &photos,
     );
     peers.arg(judge("codec_peers.py")).arg(&surveyed.rows);

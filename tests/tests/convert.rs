@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kerf_splitter::convert::Tool;
-use kerf_tests::{fail, fixture, kerf, kerf_stage, model, python, succeed, vendors};
+use kerf_tests::{PHOTOS, fail, fixture, kerf, kerf_stage, model, python, succeed, vendors};
 use serde_json::{Value, json};
 
 const CUT: &str = "/MaxPool_1_output_0";
@@ -416,14 +416,7 @@ fn the_real_converters_agree_with_onnx_runtime() {
     std::fs::create_dir(&photos).unwrap();
     judge.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("judges/crop_photos.py"));
     judge.arg(&photos).args(["100", "3"]);
-    for photo in [
-        "astronaut.png",
-        "chelsea.png",
-        "china.jpg",
-        "coffee.png",
-        "flower.jpg",
-        "rocket.jpg",
-    ] {
+    for photo in PHOTOS {
         judge.arg(fixture("images/photos").join(photo));
     }
     succeed(&mut judge);

@@ -7,7 +7,7 @@
     reason = "a test says what failed by panicking"
 )]
 
-use kerf_tests::{fail, fixture, kerf, model, python, succeed};
+use kerf_tests::{EFFICIENTNET_IMAGE, PHOTOS, fail, fixture, kerf, model, python, succeed};
 
 const JUDGE: &str = r"
 import sys, numpy as np
@@ -45,23 +45,13 @@ fn an_image_like_a_model_is_what_pillow_makes_in_each_form() {
     let dir = tempfile::tempdir().unwrap();
     for ending in ["npz", "npy", "pb"] {
         let out = dir.path().join(format!("input.{ending}"));
-        let settings = [
-            "--crop",
-            "centre:0.875",
-            "--resize",
-            "bicubic",
-            "--mean",
-            "127",
-            "--scale",
-            "128",
-        ];
         succeed(
             kerf()
                 .arg("input")
                 .arg(fixture("images/photos/chelsea.png"))
                 .arg("--like")
                 .arg(model("efficientnet_lite0"))
-                .args(settings)
+                .args(EFFICIENTNET_IMAGE)
                 .arg("-o")
                 .arg(&out),
         );
@@ -87,15 +77,7 @@ fn a_folder_is_one_batch_in_the_order_of_its_names() {
             .arg("-o")
             .arg(&out),
     );
-    let photos = [
-        "astronaut.png",
-        "chelsea.png",
-        "china.jpg",
-        "coffee.png",
-        "flower.jpg",
-        "rocket.jpg",
-    ];
-    let Some(said) = judged("grey", &out, &photos) else {
+    let Some(said) = judged("grey", &out, &PHOTOS) else {
         return;
     };
     let mut words = said.split(' ');

@@ -166,18 +166,7 @@ fn run_names_what_is_on_the_photos() {
         .arg("split")
         .arg(model("efficientnet_lite0"))
         .args(["--at", "/_blocks.8/_expand_conv/Conv_output_0"]);
-    split.args([
-        "--colour",
-        "rgb",
-        "--crop",
-        "centre:0.875",
-        "--resize",
-        "bicubic",
-        "--mean",
-        "127",
-        "--scale",
-        "128",
-    ]);
+    split.args(["--colour", "rgb"]).args(kerf_tests::EFFICIENTNET_IMAGE);
     split
         .arg("--labels")
         .arg(kerf_tests::fixture("models/imagenet_labels.txt"));

@@ -46,15 +46,6 @@ pub const SUBJECTS: [Subject; 4] = [
     Subject {
         model: "efficientnet_lite0",
         picture: "photos/rocket.jpg",
-        image: &[
-            "--crop",
-            "centre:0.875",
-            "--resize",
-            "bicubic",
-            "--mean",
-            "127",
-            "--scale",
-            "128",
-        ],
+        image: &crate::EFFICIENTNET_IMAGE,
     },
 ];
