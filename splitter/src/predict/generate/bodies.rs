@@ -141,7 +141,8 @@ impl Chain {
         self.padded(channels, 3, 2, 1, 0);
         self.one("Relu", &[], Vec::new());
         self.pool();
-        self.flat(classes);
+        self.flatten();
+        self.gemm(classes);
     }
 
     /// Never true: no share is above 2.
@@ -161,30 +162,13 @@ impl Chain {
                 self.pool();
             }
         }
-        while self.side > 8 {
-            self.pool();
-        }
-        self.one("Flatten", &[], Vec::new());
-        self.channels *= self.side * self.side;
-        self.side = 0;
+        self.pool_to_8();
+        self.flatten();
         for _ in 0..self.below(3) {
             let out = self.one_of(&[32, 84, 120, 256]);
             self.gemm(out);
             self.one("Relu", &[], Vec::new());
         }
         self.gemm(classes);
-    }
-
-    fn flat(&mut self, out: u64) {
-        self.one("Flatten", &[], Vec::new());
-        self.channels *= self.side * self.side;
-        self.side = 0;
-        self.gemm(out);
-    }
-
-    fn gemm(&mut self, out: u64) {
-        let (weights, bias) = (self.weights(&[out, self.channels]), self.weights(&[out]));
-        self.one("Gemm", &[weights, bias], vec![int("transB", 1)]);
-        self.channels = out;
     }
 }

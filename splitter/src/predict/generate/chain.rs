@@ -132,6 +132,27 @@ impl Chain {
         self.side = (self.side - kernel) / 2 + 1;
     }
 
+    /// Pools until dense layers behind it are not too wide.
+    pub(super) fn pool_to_8(&mut self) {
+        while self.side > 8 {
+            self.pool();
+        }
+    }
+
+    /// To one row of channels.
+    pub(super) fn flatten(&mut self) {
+        self.one("Flatten", &[], Vec::new());
+        self.channels *= self.side * self.side;
+        self.side = 0;
+    }
+
+    /// A dense layer with its bias.
+    pub(super) fn gemm(&mut self, out: u64) {
+        let (weights, bias) = (self.weights(&[out, self.channels]), self.weights(&[out]));
+        self.one("Gemm", &[weights, bias], vec![int("transB", 1)]);
+        self.channels = out;
+    }
+
     /// Between two numbers; ReLU6 with 0 and 6.
     pub(super) fn clip(&mut self) {
         let (low, high) = (self.filled(&[], 0.0), self.filled(&[], 6.0));
@@ -247,9 +268,7 @@ impl Chain {
             self.one("Flatten", &[], Vec::new());
         }
         let classes = self.one_of(&[10, 19, 100, 1000]);
-        let weights = self.weights(&[classes, self.channels]);
-        let bias = self.weights(&[classes]);
-        self.one("Gemm", &[weights, bias], vec![int("transB", 1)]);
+        self.gemm(classes);
         self.one("Softmax", &[], Vec::new());
         self.end(&[1, classes])
     }

@@ -27,22 +27,16 @@ impl Chain {
                 self.pool();
             }
         }
-        while self.side > 8 {
-            self.pool();
-        }
-        self.one("Flatten", &[], Vec::new());
-        self.channels *= self.side * self.side;
-        self.side = 0;
+        self.pool_to_8();
+        self.flatten();
         for _ in 0..1 + self.below(3) {
             let out = self.one_of(&[10, 32, 84, 120, 128, 256]);
             if is_dynamic {
                 self.dense_found_anew(out);
             } else {
-                let (weights, bias) = (self.weights(&[out, self.channels]), self.weights(&[out]));
-                self.one("Gemm", &[weights, bias], vec![int("transB", 1)]);
+                self.gemm(out);
             }
             self.one("Relu", &[], Vec::new());
-            self.channels = out;
         }
     }
 
@@ -90,6 +84,7 @@ impl Chain {
         self.product("MatMulInteger", weights, Vec::new());
         let bias = self.weights(&[out]);
         self.one("Add", &[bias], Vec::new());
+        self.channels = out;
     }
 
     /// The range of what comes in, the product of integers, and floats again.

@@ -1,7 +1,6 @@
 //! Networks for digits: a few convolutions without padding, then dense layers; half of them with values of 8 bits.
 
 use super::chain::Chain;
-use super::write::int;
 
 impl Chain {
     /// Digits' networks: convolutions without padding, dense layers; half of them with weights and values of 8 bits.
@@ -11,9 +10,7 @@ impl Chain {
         self.pool();
         self.channels_to(&[16, 32, 50, 64], is_quantised);
         self.pool();
-        self.one("Flatten", &[], Vec::new());
-        self.channels *= self.side * self.side;
-        self.side = 0;
+        self.flatten();
         for _ in 0..2 {
             let out = self.one_of(&[32, 84, 120, 128, 256]);
             self.dense_layer(out, is_quantised);
@@ -30,12 +27,9 @@ impl Chain {
     }
 
     fn dense_layer(&mut self, out: u64, is_quantised: bool) {
-        let weights = self.weights(&[out, self.channels]);
-        let bias = self.weights(&[out]);
-        self.one("Gemm", &[weights, bias], vec![int("transB", 1)]);
+        self.gemm(out);
         self.one("Relu", &[], Vec::new());
         self.quantised(is_quantised);
-        self.channels = out;
     }
 
     /// To 8 bits and back, as quantised models say where they lose precision.
