@@ -22,7 +22,7 @@ pub mod store;
 
 pub use inputs::random_inputs;
 use kernels::{KernelTimes, timed_run};
-pub use machine::{background_load, peak_resident_bytes};
+pub use machine::{background_load, memory_bytes, peak_resident_bytes};
 
 /// A run that waited for a CPU for more than this share of its time says what others did.
 const DISTURBED: f64 = 0.02;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use kerf_runtime::exit::{Exit, Failure, OrExit};
 use kerf_runtime::limits::MAX_BENCH_RUNS;
+use kerf_runtime::measure::{memory_bytes, peak_resident_bytes};
 use kerf_runtime::source::Input;
 use kerf_runtime::tensor::Tensor;
 use kerf_runtime::wire::{DType, Dim, TensorSpec};
@@ -90,9 +91,9 @@ impl Bench {
             "latency_ms_p95": quantile(&times, 0.95).map(ms),
             "latency_ms_mean": mean(&times).map(ms),
             "runs": self.runs,
-            "memory_bytes_peak": memory("VmHWM:"),
+            "memory_bytes_peak": peak_resident_bytes(),
             // Its own, without the pages of the program's file, which the system may drop at any time.
-            "memory_bytes_private": memory("RssAnon:"),
+            "memory_bytes_private": memory_bytes("RssAnon"),
         });
         println!("{}", serde_json::to_string(&line).or_exit(Exit::Bug)?);
         Ok(())
@@ -113,14 +114,6 @@ fn quantile(sorted: &[Duration], share: f64) -> Option<Duration> {
 fn mean(times: &[Duration]) -> Option<Duration> {
     let count = u32::try_from(times.len()).ok().filter(|count| *count > 0)?;
     Some(times.iter().sum::<Duration>() / count)
-}
-
-/// A line of proc(5)'s status, bytes; none where the system does not say.
-fn memory(name: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    kib.checked_mul(1024)
 }
 
 fn random(specs: &[TensorSpec]) -> Result<Input, Failure> {

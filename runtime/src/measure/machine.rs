@@ -19,8 +19,15 @@ pub(super) fn waited_ns() -> Option<u64> {
 
 /// The most memory that this process has held.
 pub fn peak_resident_bytes() -> Option<u64> {
+    memory_bytes("VmHWM")
+}
+
+/// A figure of this process's memory by its name in proc(5), status: `VmHWM`, `VmRSS`, `RssAnon`, …
+pub fn memory_bytes(name: &str) -> Option<u64> {
     let text = fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let line = text
+        .lines()
+        .find(|line| line.split_once(':').is_some_and(|(own, _)| own == name))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     kib.checked_mul(1024)
 }

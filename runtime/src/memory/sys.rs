@@ -66,9 +66,8 @@ mod tests {
 
     /// Resident memory of its own, as the kernel counts it.
     fn resident_bytes() -> usize {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+        let bytes = crate::measure::memory_bytes("RssAnon").unwrap();
+        usize::try_from(bytes).unwrap()
     }
 
     #[test]
