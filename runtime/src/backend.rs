@@ -171,9 +171,7 @@ impl<T> Verified<T> {
     pub(crate) fn new(checked: T) -> Self {
         Self(checked)
     }
-}
 
-impl<T> Verified<T> {
     /// The thing itself, for who gives its memory back before he is done.
     #[cfg_attr(
         not(feature = "tract"),

@@ -2,7 +2,6 @@
 //!
 //! Owns: one folder and its stamp. Must not know: what the packages are for.
 
-use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 
@@ -16,12 +15,6 @@ use crate::repo;
 pub(super) struct Venv {
     pub folder: &'static str,
     pub requirements: &'static str,
-}
-
-impl fmt::Display for Venv {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.folder)
-    }
 }
 
 impl Venv {
@@ -45,7 +38,8 @@ impl Venv {
             return Ok(());
         }
         eprintln!(
-            "setup: making {self} with pip: {}",
+            "setup: making {} with pip: {}",
+            self.folder,
             entries(self.requirements)?.join(" ")
         );
         repo::run(repo::command("python3").args(["-m", "venv", "--clear", self.folder]))?;
