@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.dry_run {
         ensure!(packages.is_empty(), "missing packages: {}", packages.join(" "));
         for venv in venvs {
-            ensure!(!venv.is_missing()?, "{venv} is missing or older than its list");
+            ensure!(!venv.is_missing()?, "{} is missing or older than its list", venv.folder);
         }
         ensure!(!tflite::is_missing(), ".vendor/tflite is missing");
         ensure!(wheels.is_empty(), "vendors' libraries are missing: {wheels:?}");
