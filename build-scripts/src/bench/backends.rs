@@ -83,7 +83,7 @@ pub(super) fn run(programs: &Programs) -> Result<()> {
             let ours = ours(&kerf_stage, engine, library.as_deref(), &bundle)?;
             let peer = engine
                 .python
-                .map(|peer| peers(&python, peer, &bundle.join("part-0.onnx")))
+                .map(|peer| peers(&python, peer, &part(engine, &bundle), library.as_deref()))
                 .transpose()?;
             let over = match &library {
                 Some(library) if engine.bare => overhead(engine, library, &bundle, release)?,
@@ -168,7 +168,21 @@ fn ours(stage: &Path, engine: &Engine, library: Option<&Path>, bundle: &Path) ->
     })
 }
 
-fn peers(python: &Path, (package, make): (Option<&str>, &str), model: &Path) -> Result<Figures> {
+/// The file that the engine loads.
+fn part(engine: &Engine, bundle: &Path) -> PathBuf {
+    bundle.join(if engine.backend == "tflite" {
+        "part-0.tflite"
+    } else {
+        "part-0.onnx"
+    })
+}
+
+fn peers(
+    python: &Path,
+    (package, make): (Option<&str>, &str),
+    model: &Path,
+    library: Option<&Path>,
+) -> Result<Figures> {
     let script = format!(
         "import json, resource, sys, time\nimport numpy\n{make}\nrun()\nmemory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n\
          times = []\nfor _ in range(int(sys.argv[2]) + int(sys.argv[3])):\n    start = time.perf_counter()\n    run()\n    \
@@ -180,7 +194,11 @@ fn peers(python: &Path, (package, make): (Option<&str>, &str), model: &Path) -> 
         if let Some(package) = package {
             peer.env("PYTHONPATH", repo::root().join(package));
         }
-        peer.arg("-c").arg(&script).arg(model).args([runs, warm_up]);
+        peer.arg("-c")
+            .arg(&script)
+            .arg(model)
+            .args([runs, warm_up])
+            .args(library);
         peer
     };
     figures(&command, |said| {

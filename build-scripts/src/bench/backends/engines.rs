@@ -44,6 +44,32 @@ x = numpy.full([d if isinstance(d, int) else 1 for d in given.shape], 0.5, numpy
 run = lambda: session.run(None, {given.name: x})
 ";
 
+/// The C library itself, by ctypes: TensorFlow Lite's Python package is of another version, with kernels of its own.
+const TFLITE: &str = "\
+import ctypes
+lite = ctypes.CDLL(sys.argv[4])
+def call(name, result, *arguments):
+    function = getattr(lite, name)
+    function.restype = result
+    return function(*arguments)
+pointer, size, number = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int32
+settings = pointer(call('TfLiteInterpreterOptionsCreate', pointer))
+call('TfLiteInterpreterOptionsSetNumThreads', None, settings, number(1))
+model = pointer(call('TfLiteModelCreateFromFile', pointer, sys.argv[1].encode()))
+interpreter = pointer(call('TfLiteInterpreterCreate', pointer, model, settings))
+assert call('TfLiteInterpreterAllocateTensors', ctypes.c_int, interpreter) == 0
+given = pointer(call('TfLiteInterpreterGetInputTensor', pointer, interpreter, number(0)))
+made = pointer(call('TfLiteInterpreterGetOutputTensor', pointer, interpreter, number(0)))
+def array(tensor):
+    shape = [call('TfLiteTensorDim', number, tensor, number(i)) for i in range(call('TfLiteTensorNumDims', number, tensor))]
+    return numpy.full(shape, 0.5, numpy.float32)
+x, y = array(given), array(made)
+def run():
+    call('TfLiteTensorCopyFromBuffer', ctypes.c_int, given, pointer(x.ctypes.data), size(x.nbytes))
+    assert call('TfLiteInterpreterInvoke', ctypes.c_int, interpreter) == 0
+    call('TfLiteTensorCopyToBuffer', ctypes.c_int, made, pointer(y.ctypes.data), size(y.nbytes))
+";
+
 pub(super) const ENGINES: &[Engine] = &[
     Engine {
         backend: "tract",
@@ -80,7 +106,6 @@ pub(super) const ENGINES: &[Engine] = &[
         python: None,
         bare: false,
     },
-    // Its Python package is of another version, with kernels of its own: no peer.
     Engine {
         backend: "tflite",
         device: None,
@@ -92,7 +117,7 @@ pub(super) const ENGINES: &[Engine] = &[
             },
             "libtensorflowlite_c.so",
         )),
-        python: None,
+        python: Some((None, TFLITE)),
         bare: true,
     },
 ];
