@@ -155,7 +155,7 @@ impl Chain {
     }
 
     fn rest(&mut self, classes: u64) {
-        for _ in 0..1 + self.below(2) {
+        for _ in 0..=self.below(2) {
             let (channels, kernel) = (self.one_of(&[8, 16, 32, 64]), self.one_of(&[3, 5]));
             if self.side >= 8 && self.padded(channels, kernel, 1, 1, 0) {
                 self.one("Relu", &[], Vec::new());

@@ -29,7 +29,7 @@ impl Chain {
         }
         self.pool_to_8();
         self.flatten();
-        for _ in 0..1 + self.below(3) {
+        for _ in 0..=self.below(3) {
             let out = self.one_of(&[10, 32, 84, 120, 128, 256]);
             if is_dynamic {
                 self.dense_found_anew(out);
@@ -44,7 +44,7 @@ impl Chain {
     fn known_beforehand(&mut self, channels: u64, kernel: u64, stride: u64, pad: u64) {
         let (scale, zero) = (self.filled(&[], 0.05), self.middle());
         self.one("QuantizeLinear", &[scale.clone(), zero.clone()], Vec::new());
-        for _ in 0..1 + self.below(2) {
+        for _ in 0..=self.below(2) {
             let Some(side) = self.room_for(channels, kernel, stride, 1, pad) else {
                 break;
             };
