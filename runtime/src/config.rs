@@ -15,13 +15,19 @@ use crate::exit::{Exit, Failure, OrExit};
 use crate::limits::{MAX_BATCH, MAX_BATCH_WAIT_MS, MAX_CONFIG_BYTES, MAX_THREADS};
 
 mod broker;
+mod bucket;
+mod input;
 mod reference_names;
+mod service;
 mod spool;
 mod stage;
 mod store;
 mod trust;
 
 pub use broker::BrokerConfig;
+pub use bucket::BucketConfig;
+pub use input::InputConfig;
+pub use service::{ConfirmBy, ServiceConfig};
 pub use spool::{SpoolConfig, WhenFull};
 pub use stage::StageConfig;
 pub use store::StoreConfig;
@@ -47,6 +53,12 @@ pub struct Config {
     /// What to run.
     #[command(flatten)]
     pub stage: StageConfig,
+    /// Where a first part takes its inputs from.
+    #[command(flatten)]
+    pub input: InputConfig,
+    /// How it serves.
+    #[command(flatten)]
+    pub service: ServiceConfig,
     /// Whose bundles are taken.
     #[command(flatten)]
     pub trust: TrustConfig,
@@ -62,6 +74,9 @@ pub struct Config {
     /// Where frames too large for the broker lie.
     #[command(flatten)]
     pub store: StoreConfig,
+    /// Inputs and answers in that store.
+    #[command(flatten)]
+    pub bucket: BucketConfig,
 }
 
 /// `[backend]`: the engine.
@@ -193,11 +208,20 @@ impl Config {
         Ok(merged)
     }
 
-    fn over(self, file: Self) -> Self {
+    fn over(self, mut file: Self) -> Self {
+        // A flag that says where inputs come from stands for all that the file says of it.
+        if self.input.is_named() {
+            file.stage.source = None;
+        }
+        if self.stage.source.is_some() {
+            file.input = InputConfig::default();
+        }
         let (top, under) = (self.backend, file.backend);
         let names = if top.names.is_empty() { under.names } else { top.names };
         Self {
             stage: self.stage.over(file.stage),
+            input: self.input.over(file.input),
+            service: self.service.over(file.service),
             trust: self.trust.over(file.trust),
             backend: BackendConfig {
                 names,
@@ -212,10 +236,13 @@ impl Config {
             broker: self.broker.over(file.broker),
             spool: self.spool.over(file.spool),
             store: self.store.over(file.store),
+            bucket: self.bucket.over(file.bucket),
         }
     }
 
     fn check(&self) -> Result<(), Failure> {
+        self.input.check(self.stage.source.is_some())?;
+        self.bucket.check()?;
         let threads = self.backend.threads.unwrap_or(1);
         if threads == 0 || threads > MAX_THREADS {
             return Err(Failure::usage(format!(
@@ -276,6 +303,39 @@ mod tests {
         assert_eq!(config.stage.device.as_deref(), Some("cam-1"));
         assert_eq!(config.backend.names, ["tract"]);
         assert_eq!(config.backend.threads, Some(2));
+    }
+
+    #[test]
+    fn a_flag_that_names_inputs_stands_for_all_that_the_file_says_of_them() {
+        let (_dir, path) =
+            file("[input]\ncamera = \"/dev/video0\"\ncamera_fps = 5.0\n[service]\nmetrics = \"127.0.0.1:9464\"\n");
+        let config = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from(["x"].iter().chain(arguments)).unwrap();
+            cli.config.resolve(Some(&path))
+        };
+        let own = config(&["--camera-every"]).unwrap();
+        assert_eq!(own.input.camera.as_deref(), Some("/dev/video0"));
+        assert_eq!((own.input.camera_fps, own.input.camera_every), (Some(5.0), true));
+        assert_eq!(own.service.metrics, Some("127.0.0.1:9464".parse().unwrap()));
+        let watched = config(&["--watch", "in"]).unwrap();
+        assert_eq!((watched.input.camera, watched.input.camera_fps), (None, None));
+        let files = config(&["--source", "photos"]).unwrap();
+        assert_eq!(files.input, InputConfig::default());
+    }
+
+    #[test]
+    fn inputs_from_two_places_are_refused() {
+        for text in [
+            "[input]\nmessages = true\nwatch = \"in\"\n",
+            "[stage]\nsource = \"photos\"\n[input]\nmessages = true\n",
+            "[input]\nwatch_remove = true\n",
+            "[input]\ncamera = \"/dev/video0\"\ncamera_fps = 0.0\n",
+            "[bucket]\ninput = \"in/\"\n",
+        ] {
+            let (_dir, path) = file(text);
+            let failure = Config::default().resolve(Some(&path)).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage, "{text}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use clap::Args;
 use kerf_runtime::alive;
 use kerf_runtime::broker::Broker;
 use kerf_runtime::bundle::Bundle;
-use kerf_runtime::config::Config;
+use kerf_runtime::config::{Config, ConfirmBy};
 use kerf_runtime::exit::{Exit, Failure};
 use kerf_runtime::metrics::Metrics;
 use kerf_runtime::result;
@@ -28,8 +28,7 @@ pub(crate) mod links;
 mod print;
 mod store;
 
-use bucket::BucketArgs;
-use inputs::{CameraArgs, tell};
+use inputs::tell;
 use links::Links;
 
 const TAIL_WAIT: Duration = Duration::from_mins(1);
@@ -53,64 +52,22 @@ Examples:
 
 A bundle must be signed by one of --keys. At the desk --allow-unsigned takes any.")]
 pub(crate) struct Run {
-    /// TOML file with the settings under the headings from Stage to Object store
+    /// TOML file with the settings under these headings
     #[arg(long, env = "KERF_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Image or tensor files, or folders of them, for part 0
-    #[arg(long = "input", value_name = "PATH", num_args = 1.., conflicts_with = "stage-source")]
-    inputs: Vec<PathBuf>,
-    /// Take inputs from a folder, which must be there, as files appear in it; they are then moved to its `done`
-    #[arg(long, env = "KERF_WATCH", value_name = "DIR", conflicts_with_all = ["inputs", "stage-source"])]
-    watch: Option<PathBuf>,
-    /// Remove watched files instead of moving them
-    #[arg(long, env = "KERF_WATCH_REMOVE", requires = "watch")]
-    watch_remove: bool,
-    /// Take inputs from the topic PREFIX/DEVICE/input: images, .npy, .npz; answered on PREFIX/DEVICE/result and on the
-    /// message's response topic
-    #[arg(long, env = "KERF_MESSAGES", conflicts_with_all = ["inputs", "stage-source", "watch"])]
-    messages: bool,
-    #[command(flatten)]
-    camera: CameraArgs,
-    #[command(flatten)]
-    bucket: BucketArgs,
-    /// Tails that share their frames with others of this group
-    #[arg(long, env = "KERF_SHARE", value_name = "GROUP")]
-    share: Option<String>,
-    /// Who gives the receipt that frees a frame: the last stage, or the reader (`kerf-stage results`) once it has it on disk
-    #[arg(long, env = "KERF_CONFIRM", value_enum, default_value_t)]
-    confirm: ConfirmBy,
-    /// Take the next input only while fewer than this many wait for their answers; 1 shows what one input takes by itself
-    #[arg(long, env = "KERF_IN_FLIGHT", value_name = "NUMBER")]
-    in_flight: Option<std::num::NonZeroUsize>,
-    /// Do not wait for results, only for receipts; nothing is printed
-    #[arg(long, env = "KERF_NO_RESULTS")]
-    no_results: bool,
-    /// Serve /metrics (Prometheus), /healthz and /readyz on this address, e.g. 127.0.0.1:9464
-    #[arg(long, env = "KERF_METRICS", value_name = "ADDRESS")]
-    metrics: Option<std::net::SocketAddr>,
-    /// Seconds between two reports of the counters on the status topic; 0 for none
-    #[arg(long, env = "KERF_STATUS_EVERY_S", value_name = "SECONDS", default_value_t = 60)]
-    status_every_s: u32,
     #[command(flatten)]
     settings: Config,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum ConfirmBy {
-    #[default]
-    Stage,
-    Reader,
-}
-
 impl Run {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let config = self.settings.clone().resolve(self.config.as_deref())?;
+        let config = self.settings.resolve(self.config.as_deref())?;
         let dir = config.stage.bundle.as_deref();
         let trust = config.trust.trust();
         let bundle = trust.open(dir.ok_or_else(|| Failure::usage("--bundle DIR is needed"))?)?;
-        if let Some(prefixes) = self.bucket.config() {
-            let metrics = self.serve_metrics(Arc::default())?;
-            return self.bucket.run(&prefixes, &config, &bundle, metrics);
+        if let Some(prefixes) = bucket::prefixes(&config.bucket) {
+            let metrics = serve_metrics(&config, Arc::default())?;
+            return bucket::run(&prefixes, &config, &bundle, metrics);
         }
         let parts = bundle.manifest().parts.len();
         let index = match config.stage.part {
@@ -133,37 +90,28 @@ impl Run {
         trust.raise(&bundle)?;
         let stage = Stage {
             links: Links::new(&config, &bundle, index, &step)?,
+            metrics: serve_metrics(&config, Arc::default())?,
             config,
             bundle,
             index,
             step,
-            metrics: self.serve_metrics(Arc::default())?,
         };
         match index {
-            0 if parts == 1 => stage.solo(&self),
-            0 => stage.head(&self),
-            _ => stage.tail(&self),
+            0 if parts == 1 => stage.solo(),
+            0 => stage.head(),
+            _ => stage.tail(),
         }
     }
 }
 
-impl Run {
-    fn confirm(&self) -> Confirm {
-        match self.confirm {
-            ConfirmBy::Stage => Confirm::Stage,
-            ConfirmBy::Reader => Confirm::Reader,
-        }
+/// Serves counters and health where that is asked for.
+fn serve_metrics(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Metrics>, Failure> {
+    if let Some(listen) = config.service.metrics {
+        let address = kerf_runtime::metrics::serve(Arc::clone(&metrics), listen)
+            .map_err(|why| Failure::usage(format!("metrics on {listen}: {why}")))?;
+        log::info!("event=metrics address={address}");
     }
-
-    /// Serves counters and health where that is asked for.
-    fn serve_metrics(&self, metrics: Arc<Metrics>) -> Result<Arc<Metrics>, Failure> {
-        if let Some(listen) = self.metrics {
-            let address = kerf_runtime::metrics::serve(Arc::clone(&metrics), listen)
-                .map_err(|why| Failure::usage(format!("metrics on {listen}: {why}")))?;
-            log::info!("event=metrics address={address}");
-        }
-        Ok(metrics)
-    }
+    Ok(metrics)
 }
 
 /// A loaded part and what it needs around it.
@@ -181,13 +129,20 @@ impl Stage {
         self.bundle.manifest()
     }
 
+    fn confirm(&self) -> Confirm {
+        match self.config.service.confirm.unwrap_or_default() {
+            ConfirmBy::Stage => Confirm::Stage,
+            ConfirmBy::Reader => Confirm::Reader,
+        }
+    }
+
     /// The cut behind a part; none behind the last.
     fn border(&self, behind: usize) -> Result<Option<Border>, Failure> {
         Border::behind(self.manifest(), behind).map_err(|why| Failure::new(Exit::BundleRefused, why))
     }
 
-    fn solo(mut self, args: &Run) -> Result<(), Failure> {
-        let (mut source, asked) = self.source(args)?;
+    fn solo(mut self) -> Result<(), Failure> {
+        let (mut source, asked) = self.source()?;
         let answerer = answerer(self.manifest());
         let config = SoloConfig {
             device: self.links.device.clone(),
@@ -211,18 +166,19 @@ impl Stage {
         print::ended(summary)
     }
 
-    fn head(mut self, args: &Run) -> Result<(), Failure> {
+    fn head(mut self) -> Result<(), Failure> {
         let onward = self.border(0)?.ok_or_else(|| Failure::usage("the bundle has no cut"))?;
-        let (mut source, asked) = self.source(args)?;
+        let (mut source, asked) = self.source()?;
+        let (service, no_results) = (&self.config.service, self.config.service.no_results);
         let config = HeadConfig {
             device: self.links.device.clone(),
             topics: self.links.topics.clone(),
             onward,
-            results: !args.no_results,
+            results: !no_results,
             exits: self.step.may_answer_early(),
-            confirm: args.confirm(),
+            confirm: self.confirm(),
             warnings: self.step.warnings().to_vec(),
-            in_flight: args.in_flight,
+            in_flight: service.in_flight,
         };
         let mut broker = self.links.connect()?;
         head::subscribe(&mut broker, &config)?;
@@ -232,37 +188,37 @@ impl Stage {
             envelopes: self.envelopes()?,
             answerer: answerer(self.manifest()),
             metrics: Arc::clone(&self.metrics),
-            status: self.links.status_every(args.status_every_s),
+            status: self.links.status_every(service.status_every_s()),
         };
         self.metrics.health.warn(self.step.warnings());
         log::info!("event=ready part=0 device={}", config.device);
         alive::ready();
         let summary = head::run(source.as_mut(), &mut self.step, links, &config, &mut |answer| {
             tell(asked.as_ref(), &answer);
-            if !args.no_results {
+            if !no_results {
                 print::line(&answer);
             }
         });
         print::ended(summary)
     }
 
-    fn tail(self, args: &Run) -> Result<(), Failure> {
+    fn tail(self) -> Result<(), Failure> {
         let no_cut = || Failure::usage(format!("no cut lies before part {}", self.index));
         let before = self.border(self.index - 1)?.ok_or_else(no_cut)?;
-        let crossing = before.crossing;
+        let (crossing, service) = (before.crossing, &self.config.service);
         let config = TailConfig {
             topics: self.links.topics.clone(),
             part: u8::try_from(self.index).map_err(|_| no_cut())?,
             before,
             onward: self.border(self.index)?,
-            confirm: args.confirm(),
+            confirm: self.confirm(),
             warnings: self.step.warnings().to_vec(),
             batch: self.config.stage.together(),
         };
         let mut broker = self.links.connect()?;
         let filter = config
             .topics
-            .frames_filter(&crossing.model, &crossing.cut, args.share.as_deref());
+            .frames_filter(&crossing.model, &crossing.cut, service.share.as_deref());
         broker.subscribe(&filter)?;
         log::info!("event=ready part={} takes={crossing} filter={filter}", self.index);
         let answerer = answerer(self.manifest());
@@ -270,7 +226,7 @@ impl Stage {
             broker: Box::new(broker),
             envelopes: self.envelopes()?,
             metrics: Arc::clone(&self.metrics),
-            status: self.links.status_every(args.status_every_s),
+            status: self.links.status_every(service.status_every_s()),
         };
         alive::ready();
         let mut tail = Tail::new(links, Box::new(self.step), answerer, config);

@@ -5,11 +5,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use kerf_runtime::alive::{self, Alive};
 use kerf_runtime::broker::Broker;
 use kerf_runtime::bundle::Bundle;
-use kerf_runtime::config::Config;
+use kerf_runtime::config::{self, Config};
 use kerf_runtime::exit::{Exit, Failure, OrExit};
 use kerf_runtime::metrics::Metrics;
 use kerf_runtime::object;
@@ -18,82 +17,58 @@ use kerf_runtime::stage::resident::Resident;
 
 use super::links::Links;
 
-/// A bucket as the source and the sink of a stage.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Bucket")]
-pub(super) struct BucketArgs {
-    /// Answer each object under this prefix of the store's bucket: images, .npy, .npz, frames
-    #[arg(long, env = "KERF_BUCKET_INPUT", value_name = "PREFIX", requires = "bucket_output")]
-    bucket_input: Option<String>,
-    /// Put the answers under this prefix, as the object's name and .json
-    #[arg(long, env = "KERF_BUCKET_OUTPUT", value_name = "PREFIX", requires = "bucket_input")]
-    bucket_output: Option<String>,
-    /// Leave inputs in the bucket; one that has an answer is not taken again
-    #[arg(long, env = "KERF_BUCKET_KEEP", requires = "bucket_input")]
-    bucket_keep: bool,
-    /// Look at the bucket when something comes on this topic of the broker, e.g. the store's notifications
-    #[arg(long, env = "KERF_BUCKET_EVENTS", value_name = "TOPIC", requires = "bucket_input")]
-    bucket_events: Option<String>,
-    /// Look at the bucket so often in any case
-    #[arg(long, env = "KERF_BUCKET_EVERY_S", value_name = "SECONDS", default_value_t = 10)]
-    bucket_every_s: u32,
+/// The prefixes, where a stage is fed from a bucket.
+pub(super) fn prefixes(settings: &config::BucketConfig) -> Option<BucketConfig> {
+    Some(BucketConfig {
+        input: settings.input.clone()?,
+        output: settings.output.clone()?,
+        keep: settings.keep,
+    })
 }
 
-impl BucketArgs {
-    /// The prefixes, where this stage is fed from a bucket.
-    pub(super) fn config(&self) -> Option<BucketConfig> {
-        Some(BucketConfig {
-            input: self.bucket_input.clone()?,
-            output: self.bucket_output.clone()?,
-            keep: self.bucket_keep,
-        })
-    }
-
-    /// Runs until it is stopped.
-    pub(super) fn run(
-        &self,
-        prefixes: &BucketConfig,
-        config: &Config,
-        bundle: &Bundle,
-        metrics: Arc<Metrics>,
-    ) -> Result<(), Failure> {
-        let part = config.stage.part;
-        let resident = Resident::load(bundle, part, &config.backend.names, &config.backend.options())?;
-        let folder = object::open_folder(&config.store)?;
-        let folder = folder.ok_or_else(|| Failure::usage("--bucket-input needs --store"))?;
-        let mut broker = match &self.bucket_events {
-            Some(topic) => {
-                let links = Links::of_reader(config)?;
-                let mut broker = links.connect_for("events")?;
-                broker.subscribe(topic)?;
-                metrics.health.watch(broker.probe());
-                Some(broker)
-            }
-            None => None,
-        };
-        let mut bucket = Bucket::new(folder, resident, metrics, prefixes.clone()).or_exit(Exit::Usage)?;
-        let every = Duration::from_secs(self.bucket_every_s.max(1).into());
-        let mut watchdog = Alive::new();
-        log::info!(
-            "event=ready takes=objects input={} output={}",
-            prefixes.input,
-            prefixes.output
-        );
-        alive::ready();
-        loop {
-            watchdog.tick();
-            if let Err(why) = bucket.look() {
-                log::warn!(
-                    "event=bucket_not_read code={} why={:?}",
-                    why.exit() as u8,
-                    why.to_string()
-                );
-            }
-            let wait = every.min(watchdog.longest_wait());
-            match &mut broker {
-                Some(broker) => wait_for_event(broker, wait),
-                None => std::thread::sleep(wait),
-            }
+/// Runs until it is stopped.
+pub(super) fn run(
+    prefixes: &BucketConfig,
+    config: &Config,
+    bundle: &Bundle,
+    metrics: Arc<Metrics>,
+) -> Result<(), Failure> {
+    let part = config.stage.part;
+    let resident = Resident::load(bundle, part, &config.backend.names, &config.backend.options())?;
+    let folder = object::open_folder(&config.store)?;
+    let folder = folder.ok_or_else(|| Failure::usage("--bucket-input needs --store"))?;
+    let mut broker = match &config.bucket.events {
+        Some(topic) => {
+            let links = Links::of_reader(config)?;
+            let mut broker = links.connect_for("events")?;
+            broker.subscribe(topic)?;
+            metrics.health.watch(broker.probe());
+            Some(broker)
+        }
+        None => None,
+    };
+    let mut bucket = Bucket::new(folder, resident, metrics, prefixes.clone()).or_exit(Exit::Usage)?;
+    let every = Duration::from_secs(config.bucket.every_s().into());
+    let mut watchdog = Alive::new();
+    log::info!(
+        "event=ready takes=objects input={} output={}",
+        prefixes.input,
+        prefixes.output
+    );
+    alive::ready();
+    loop {
+        watchdog.tick();
+        if let Err(why) = bucket.look() {
+            log::warn!(
+                "event=bucket_not_read code={} why={:?}",
+                why.exit() as u8,
+                why.to_string()
+            );
+        }
+        let wait = every.min(watchdog.longest_wait());
+        match &mut broker {
+            Some(broker) => wait_for_event(broker, wait),
+            None => std::thread::sleep(wait),
         }
     }
 }

@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 
-use clap::Args;
 use kerf_runtime::broker::Broker;
 use kerf_runtime::exit::Failure;
 use kerf_runtime::source::camera::{Camera, CameraConfig};
@@ -14,55 +13,21 @@ use kerf_runtime::source::watch::{Afterwards, Watch};
 use kerf_runtime::source::{Answers, Input, Reader, Source, SourceError};
 use kerf_runtime::stage::head::Answer;
 
-use super::{Run, Stage};
-
-/// A camera as the source of a stage.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Camera")]
-pub(super) struct CameraArgs {
-    /// Film: /dev/video0, rtsp://…, a video, or lavfi:SPEC; needs the program ffmpeg. Other processes can read this
-    /// argument: give a URL with a password in the environment
-    #[arg(long, env = "KERF_CAMERA", hide_env_values = true, value_name = "SOURCE",
-          conflicts_with_all = ["inputs", "stage-source", "watch", "messages"])]
-    camera: Option<String>,
-    /// Pictures a second [default: the camera's own]
-    #[arg(long, env = "KERF_CAMERA_FPS", value_name = "RATE", requires = "camera", value_parser = rate)]
-    camera_fps: Option<f32>,
-    /// Take every picture, however late, instead of the newest only
-    #[arg(long, env = "KERF_CAMERA_EVERY", requires = "camera")]
-    camera_every: bool,
-}
-
-impl CameraArgs {
-    fn config(&self) -> Option<CameraConfig> {
-        Some(CameraConfig {
-            source: self.camera.clone()?,
-            frames_per_s: self.camera_fps,
-            every: self.camera_every,
-        })
-    }
-}
-
-/// A rate above 0 and not above what any camera gives.
-fn rate(text: &str) -> Result<f32, String> {
-    let rate: f32 = text.parse().map_err(|_| "expected a number".to_owned())?;
-    let fits = rate > 0.0 && rate <= 1000.0;
-    fits.then_some(rate)
-        .ok_or_else(|| format!("expected above 0 and at most 1000, got {rate}"))
-}
+use super::Stage;
 
 impl Stage {
     /// Where inputs come from, and whom to tell of their answers where somebody asked.
-    pub(super) fn source(&self, args: &Run) -> Result<(Box<dyn Source>, Option<Answers>), Failure> {
+    pub(super) fn source(&self) -> Result<(Box<dyn Source>, Option<Answers>), Failure> {
+        let input = &self.config.input;
         let reader = || Reader::of_bundle(&self.bundle, self.index);
-        if args.messages {
+        if input.messages {
             let mut broker = self.links.connect_for("input")?;
             broker.subscribe(&self.links.topics.input(&self.links.device))?;
             let (messages, answers) = Messages::new(Box::new(broker), reader()?);
             return Ok((Box::new(messages), Some(answers)));
         }
-        if let Some(dir) = &args.watch {
-            let afterwards = if args.watch_remove {
+        if let Some(dir) = &input.watch {
+            let afterwards = if input.watch_remove {
                 Afterwards::Remove
             } else {
                 Afterwards::Keep
@@ -70,12 +35,17 @@ impl Stage {
             let (watch, answers) = Watch::open(dir, reader()?, afterwards)?;
             return Ok((Box::new(watch), Some(answers)));
         }
-        if let Some(camera) = args.camera.config() {
+        if let Some(source) = &input.camera {
+            let camera = CameraConfig {
+                source: source.clone(),
+                frames_per_s: input.camera_fps,
+                every: input.camera_every,
+            };
             return Ok((Box::new(Camera::open(camera, reader()?)?), None));
         }
         let paths = match &self.config.stage.source {
-            Some(path) if args.inputs.is_empty() => std::slice::from_ref(path),
-            _ => &args.inputs,
+            Some(path) => std::slice::from_ref(path),
+            None => &input.files,
         };
         if paths.is_empty() {
             return Err(Failure::usage(
