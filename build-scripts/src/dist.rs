@@ -18,7 +18,7 @@ use crate::toolchain;
 
 pub(crate) mod archive;
 mod deb;
-mod files;
+pub(crate) mod files;
 mod sbom;
 
 /// Builds kerf-stage for boards and packs it: archive, Debian package, checksums, list of crates.

@@ -4,14 +4,16 @@
 //! asks for a password. Must not know: how a package is made.
 
 use std::fs::{self, File};
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::dist;
+use crate::dist::files::{Own, configuration};
 use crate::repo;
-use crate::target;
+use crate::target::{self, Target};
 
 /// Installs a packed release on a board over SSH, checks it there, and goes back to the previous one if the check fails.
 #[derive(clap::Args)]
@@ -27,9 +29,12 @@ pub(crate) struct Arguments {
     /// A bundle to put there too.
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
-    /// The part that this board runs.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    part: u8,
+    /// The part that this board runs, where it has no /etc/kerf/stage.toml yet [default: 0].
+    #[arg(long, value_name = "N")]
+    part: Option<u8>,
+    /// The broker that this board takes, where it has no /etc/kerf/stage.toml yet, e.g. mqtt://192.168.1.10:1883.
+    #[arg(long, value_name = "URL")]
+    broker: Option<String>,
     /// Where `cargo xtask dist` has put the packages.
     #[arg(long, value_name = "DIR", default_value = "target/dist")]
     packages: PathBuf,
@@ -56,6 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         &["release", &release, backend],
         Stdio::from(release_stream),
     )?;
+    configure(arguments, &target)?;
     if let Some(key) = &arguments.trust {
         eprintln!("flash: key {} to {}", key.display(), arguments.host);
         let name = key_name(key)?;
@@ -73,18 +79,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         tar.current_dir(bundle).args(["-cf", "-", "."]);
         let mut tar = tar.stdout(Stdio::piped()).spawn().context("tar did not start")?;
         let stream = tar.stdout.take().context("tar has no output")?;
-        remote(
-            &arguments.host,
-            &["bundle", &arguments.part.to_string(), backend],
-            Stdio::from(stream),
-        )?;
+        remote(&arguments.host, &["bundle"], Stdio::from(stream))?;
         ensure!(
             tar.wait().context("tar was lost")?.success(),
             "tar failed on {}",
             bundle.display()
         );
     }
-    remote(&arguments.host, &["start", &release, backend], Stdio::null())
+    remote(&arguments.host, &["start"], Stdio::null())
+}
+
+/// Gives a new board its configuration; the board keeps the one that it has, and refuses another part than that one's.
+fn configure(arguments: &Arguments, target: &Target) -> Result<()> {
+    let own = Own {
+        part: arguments.part.unwrap_or_default(),
+        broker: arguments.broker.as_deref(),
+    };
+    let mut text = tempfile::tempfile().context("a temporary file")?;
+    text.write_all(configuration(target, own).as_bytes())?;
+    text.rewind()?;
+    let part = arguments.part.map_or("-".to_owned(), |part| part.to_string());
+    let broker = if own.broker.is_some() { "broker" } else { "-" };
+    remote(&arguments.host, &["config", &part, broker], Stdio::from(text))
 }
 
 /// The name under which a board keeps a public key: words of the step are not quoted for its shell.

@@ -99,7 +99,7 @@ impl Board {
     /// Puts a release and its bundle below `root`, with `path` as the script's PATH.
     fn flash(&self, version: &str, root: &Path, path: &str) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build-scripts/src/flash/board.sh");
-        let step = |words: &[&str], folder: &str, below: &str| {
+        let packed = |folder: &str, below: &str| {
             let tar = self.path("stream.tar");
             let packed = self.path(&format!("{folder}-{version}"));
             let kind = if folder == "release" { "-czf" } else { "-cf" };
@@ -107,12 +107,19 @@ impl Board {
             pack.arg(kind).arg(&tar).arg("-C").arg(&packed);
             pack.arg(format!("--transform=s,^\\.,{below},")).arg(".");
             succeed(&mut pack);
+            tar
+        };
+        let step = |words: &[&str], stream: &Path| {
             let mut sh = Command::new("/bin/sh");
             sh.arg(&script).args(words).env("KERF_ROOT", root).env("PATH", path);
-            succeed(sh.stdin(Stdio::from(File::open(&tar).unwrap())));
+            succeed(sh.stdin(Stdio::from(File::open(stream).unwrap())));
         };
-        step(&["release", "kerf-stage-1", "tract"], "release", "kerf-stage-1");
-        step(&["bundle", "0", "tract"], "bundle", ".");
+        step(
+            &["release", "kerf-stage-1", "tract"],
+            &packed("release", "kerf-stage-1"),
+        );
+        step(&["config", "0", "-"], &self.path("release-old").join("stage.toml"));
+        step(&["bundle"], &packed("bundle", "."));
     }
 
     /// Which version a link below `root` leads to; panics where it leads to neither, whole.

@@ -207,12 +207,13 @@ fn stand_in_ssh(board: &Path) -> tempfile::TempDir {
     folder
 }
 
-fn flash(packages: &Path, ssh: &Path) -> std::process::Output {
+fn flash(packages: &Path, ssh: &Path, more: &[&str]) -> std::process::Output {
     let mut command = xtask();
     command.env("PATH", format!("{}:{}", ssh.display(), std::env::var("PATH").unwrap()));
     command
         .args(["flash", TARGET, "--host", "pi@board", "--packages"])
-        .arg(packages);
+        .arg(packages)
+        .args(more);
     command.output().unwrap()
 }
 
@@ -232,13 +233,28 @@ fn a_release_that_does_not_run_on_the_board_changes_nothing() {
     };
 
     says("first", 0);
-    let output = flash(packages.path(), ssh.path());
+    let asked = ["--part", "1", "--broker", "mqtt://desk:1883"];
+    let output = flash(packages.path(), ssh.path(), &asked);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(succeed(&mut Command::new(current.join("kerf-stage"))), "first\n");
-    assert!(board.path().join("etc/kerf/stage.toml").is_file());
+    let configuration = || fs::read_to_string(board.path().join("etc/kerf/stage.toml")).unwrap();
+    let first = configuration();
+    assert!(
+        first.contains("\npart = 1\n") && first.contains("\nurl = \"mqtt://desk:1883\"\n"),
+        "{first}"
+    );
+
+    // What is there stays; another part than the one that runs there is no slip to be passed over.
+    let output = flash(packages.path(), ssh.path(), &["--part", "0"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("names another part"),
+        "{said}"
+    );
+    assert_eq!(configuration(), first);
 
     says("second", 30);
-    let output = flash(packages.path(), ssh.path());
+    let output = flash(packages.path(), ssh.path(), &[]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
         !output.status.success() && said.contains("nothing was changed"),

@@ -15,7 +15,7 @@ pub(super) fn plain(target: &Target, program: &[u8], sbom: &str) -> Result<Vec<F
     let mut files = vec![
         File::program("kerf-stage", program),
         File::text("kerf-stage.service", unit(target, "/opt/kerf/current/kerf-stage")),
-        File::text("stage.toml", configuration(target)),
+        File::text("stage.toml", configuration(target, Own::default())),
         File::text("README.md", page(target)?),
         File::text("sbom.cdx.json", sbom),
     ];
@@ -33,7 +33,7 @@ pub(super) fn plain(target: &Target, program: &[u8], sbom: &str) -> Result<Vec<F
 pub(super) fn debian(target: &Target, program: &[u8], sbom: &str) -> Result<Vec<File>> {
     let mut files = vec![
         File::folder("etc/kerf/keys"),
-        File::text("etc/kerf/stage.toml", configuration(target)),
+        File::text("etc/kerf/stage.toml", configuration(target, Own::default())),
         File::text(
             "lib/systemd/system/kerf-stage.service",
             unit(target, "/usr/bin/kerf-stage"),
@@ -141,8 +141,17 @@ fn unit(target: &Target, program: &str) -> String {
     )
 }
 
-/// The default configuration; what only the owner knows is commented out.
-fn configuration(target: &Target) -> String {
+/// What an owner says of a stage before it is there; the rest stands in the written file.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Own<'a> {
+    /// The part that it runs.
+    pub(crate) part: u8,
+    /// The broker's URL; this machine's where none is said.
+    pub(crate) broker: Option<&'a str>,
+}
+
+/// The configuration that a board starts with; what only the owner knows is commented out.
+pub(crate) fn configuration(target: &Target, own: Own<'_>) -> String {
     let run = &target.file.run;
     let quoted: Vec<String> = run.backends.iter().map(|name| format!("{name:?}")).collect();
     let precision = run
@@ -164,15 +173,29 @@ fn configuration(target: &Target) -> String {
     .collect();
     format!(
         "# kerf-stage on {}. Flags and KERF_* variables win over this file; `kerf-stage run --help` explains every key.\n\n\
-         [stage]\nbundle = \"/var/lib/kerf/bundle\"\npart = 0\n# source = \"/var/lib/kerf/inputs\"\n\n\
+         [stage]\nbundle = \"/var/lib/kerf/bundle\"\npart = {}\n# device = \"cam-1\"\n\n{}\
          [backend]\n{backend}\n\
-         [broker]\nurl = \"mqtt://localhost:1883\"\n\n\
+         [broker]\nurl = {:?}\n\n\
          [spool]\ndir = \"/var/lib/kerf/spool\"\n\n\
          # Only bundles signed by one of these keys are taken, and none older than what has run.\n\
-         [trust]\nkeys = \"/etc/kerf/keys\"\nfloor = \"/var/lib/kerf/floor\"\n",
-        target.name
+         [trust]\nkeys = \"/etc/kerf/keys\"\nfloor = \"/var/lib/kerf/floor\"\n\n\
+         # [service]\n# metrics = \"127.0.0.1:9464\"\n",
+        target.name,
+        own.part,
+        if own.part == 0 { INPUT } else { "" },
+        own.broker.unwrap_or("mqtt://localhost:1883"),
     )
 }
+
+/// A first part's inputs, in its configuration.
+const INPUT: &str = "\
+# Where pictures come from: one of these.
+[input]
+messages = true
+# watch = \"/var/lib/kerf/in\"
+# camera = \"/dev/video0\"
+
+";
 
 /// Rules for accelerators on USB: who may open them. Vendor and product as the vendors' own rules name them.
 fn udev(target: &Target) -> Option<String> {

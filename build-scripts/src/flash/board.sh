@@ -52,8 +52,23 @@ release)
     "$part/kerf-stage" check --backend "$3" || { say "the new release does not run here: nothing was changed"; exit 1; }
     new=$(unused "$base/releases/$2")
     $sudo mv -T "$part" "$new"
-    $sudo test -e "$config" || { $sudo cp "$new/stage.toml" "$config.next" && sync && $sudo mv "$config.next" "$config"; }
     take "$base/current" "$base/previous" releases "$(basename "$new")"
+    ;;
+config)
+    # The owner may have changed what is there: it stays.
+    if $sudo test -e "$config"; then
+        cat >/dev/null
+        if [ "$2" != - ] && ! $sudo grep -q "^part *= *$2 *\(#.*\)\?\$" "$config"; then
+            say "$config names another part than $2: change it there"
+            exit 1
+        fi
+        [ "$3" = - ] || say "$config stays as it is, with its broker"
+        exit 0
+    fi
+    $sudo tee "$config.next" >/dev/null
+    sync
+    $sudo mv "$config.next" "$config"
+    sync
     ;;
 key)
     $sudo mkdir -p "$root/etc/kerf/keys"
@@ -72,7 +87,7 @@ bundle)
     sync
     say "checking bundle $id"
     # Signature, release, every file, and the self-test through the backend that will run it.
-    $sudo "$base/current/kerf-stage" check --config "$config" --bundle "$part" --part "$2" || {
+    $sudo "$base/current/kerf-stage" check --config "$config" --bundle "$part" || {
         say "the bundle is refused: nothing was changed"
         exit 1
     }
