@@ -27,8 +27,8 @@ pub fn kernel_times(engine: &Engine, case: &Case) -> Option<(f64, f64)> {
     let inputs = views(&case.inputs);
     let mut outputs = vec![Tensor::default(); session.outputs().len()];
     let mut known = HashSet::new();
-    // In turns, and the fastest of each: a busy machine only adds.
-    let (mut plain, mut kernels, mut named) = (f64::INFINITY, f64::INFINITY, 0.0);
+    // Each timed run against the plain one behind it, and the median of these: what else runs here slows both, or one of few.
+    let (mut shares, mut least, mut named) = (Vec::new(), f64::INFINITY, 0.0);
     for round in 0..ROUNDS {
         let timed = match session.run_timed(&inputs) {
             Err(RunError::Unsupported(_)) => return None,
@@ -39,18 +39,21 @@ pub fn kernel_times(engine: &Engine, case: &Case) -> Option<(f64, f64)> {
         }
         let start = Instant::now();
         run(session.as_mut(), case, &mut outputs);
-        plain = plain.min(start.elapsed().as_secs_f64());
+        let plain = start.elapsed().as_secs_f64();
         let of_a_node = |kernel: &&KernelTime| kernel.covers.iter().any(|said| is_of_a_node(&known, said));
         let seconds = |kernel: &KernelTime| kernel.time.as_secs_f64();
         let sum: f64 = timed.iter().map(seconds).sum();
-        if sum < kernels {
-            kernels = sum;
+        shares.push(sum / plain);
+        if sum < least {
+            least = sum;
             named = timed.iter().filter(of_a_node).map(seconds).sum::<f64>() / sum;
         }
     }
-    let share = kernels / plain;
-    // Another unit, a sum over all runs, kernels that are left out.
-    assert!((0.6..=1.4).contains(&share), "{what}: kernels are {share:.2} of a run");
+    shares.sort_by(f64::total_cmp);
+    let share = shares[ROUNDS / 2];
+    // Tests are built without optimisation: around OpenVINO our own code takes as long again as half of its kernels. What must be
+    // found is another unit, a sum over all runs, kernels that are left out.
+    assert!((0.5..=1.4).contains(&share), "{what}: kernels are {share:.2} of a run");
     assert!(named >= 0.9, "{what}: {named:.2} of the time has a node's name");
     Some((share, named))
 }
