@@ -53,59 +53,59 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The sub-commands.
+/// The sub-commands, in the order in which they are needed.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Fit codecs to what crosses a cut, and see what each costs in accuracy.
-    Codec(codec::Args),
+    /// Say what this machine can do, what is missing, and the command that gets it.
+    Doctor(doctor::Args),
     /// Cut a real network, run both halves in two processes, compare with the whole.
     Demo(demo::Args),
     /// List every value of a model: operator, shape, bytes, parameters, MACs, and whether a cut there is legal.
     Layers(layers::Args),
-    /// Container images, and descriptions for OSCAR and Kubernetes.
-    Cloud(cloud::Args),
-    /// Services, inputs, jobs and logs of an OSCAR cluster.
-    Oscar(oscar::Args),
-    /// Make and show the keys that sign bundles.
-    Keys(keys::Args),
-    /// Run every part of a bundle in this process, for trying.
-    Run(run::Args),
-    /// Show what a bundle or a model holds.
-    Show(show::Args),
-    /// Sign a bundle's manifest; boards with the key's other half take it.
-    Sign(sign::Args),
-    /// Split a model into parts at values, and write the bundle that stages run.
-    Split(split::Args),
-    /// Turn parts into what vendors' runtimes load: TFLite, OpenVINO IR, fp16, compiled blobs.
-    Convert(convert::Args),
     /// Draw a model, or the parts of a bundle, as one HTML file, an SVG or a DOT graph.
     Graph(graph::Args),
-    /// Find the best cut, or that none pays, for a device, a link and a cloud.
-    Plan(Box<plan::Args>),
+    /// Turn an image, or a folder of images as one batch, into the tensor that a model takes.
+    Input(Box<input::Args>),
+    /// Measure what a model costs on this machine.
+    Profile(Box<profile::Args>),
     /// Teach a predictor what this machine takes.
     Calibrate(calibrate::Args),
     /// Say what a model would take on a machine where it was never run.
     Predict(predict::Args),
+    /// Find the best cut, or that none pays, for a device, a link and a cloud.
+    Plan(Box<plan::Args>),
     /// Show plans, sweeps and profiles: a page with sliders, or a picture.
     Plot(plot::Args),
-    /// Measure what a model costs on this machine.
-    Profile(Box<profile::Args>),
-    /// Write a smaller model: int8 weights, int8 throughout, or fp16.
-    Quantize(Box<quantize::Args>),
-    /// Turn an image, or a folder of images as one batch, into the tensor that a model takes.
-    Input(Box<input::Args>),
-    /// Read what DNN ONNX Profiler left on disk: tables, results, logs, split folders.
-    Import(import::Args),
     /// Print exit rate against accuracy of an early exit, and fit its threshold.
     Exits(Box<exits::Args>),
-    /// Say what this machine can do, what is missing, and the command that gets it.
-    Doctor(doctor::Args),
+    /// Write a smaller model: int8 weights, int8 throughout, or fp16.
+    Quantize(Box<quantize::Args>),
+    /// Split a model into parts at values, and write the bundle that stages run.
+    Split(split::Args),
+    /// Show what a bundle or a model holds.
+    Show(show::Args),
+    /// Run the whole model and the parts on the same inputs, and compare.
+    Verify(verify::Args),
+    /// Turn parts into what vendors' runtimes load: TFLite, OpenVINO IR, fp16, compiled blobs.
+    Convert(convert::Args),
+    /// Fit codecs to what crosses a cut, and see what each costs in accuracy.
+    Codec(codec::Args),
+    /// Run every part of a bundle in this process, for trying.
+    Run(run::Args),
+    /// Make and show the keys that sign bundles.
+    Keys(keys::Args),
+    /// Sign a bundle's manifest; boards with the key's other half take it.
+    Sign(sign::Args),
+    /// Container images, and descriptions for OSCAR and Kubernetes.
+    Cloud(cloud::Args),
+    /// Services, inputs, jobs and logs of an OSCAR cluster.
+    Oscar(oscar::Args),
+    /// Read what DNN ONNX Profiler left on disk: tables, results, logs, split folders.
+    Import(import::Args),
     /// Print shell completions.
     Completions(manual::Completions),
     /// Write the manual pages, one a sub-command.
     Man(manual::Man),
-    /// Run the whole model and the parts on the same inputs, and compare.
-    Verify(verify::Args),
 }
 
 /// Runs a sub-command.
@@ -114,31 +114,31 @@ pub enum Command {
 /// What went wrong, with its exit code.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
-        Command::Codec(args) => codec::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Demo(args) => demo::run(args),
         Command::Layers(args) => layers::run(&args),
-        Command::Cloud(args) => cloud::run(args),
-        Command::Oscar(args) => oscar::run(args),
-        Command::Keys(args) => keys::run(&args),
-        Command::Sign(args) => sign::run(&args),
-        Command::Run(args) => run::run(&args),
-        Command::Show(args) => show::run(&args),
-        Command::Split(args) => split::run(&args),
-        Command::Convert(args) => convert::run(&args),
         Command::Graph(args) => graph::run(&args),
-        Command::Plan(args) => plan::run(&args),
+        Command::Input(args) => input::run(&args),
+        Command::Profile(args) => profile::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Plot(args) => plot::run(&args),
-        Command::Profile(args) => profile::run(&args),
-        Command::Quantize(args) => quantize::run(&args),
-        Command::Input(args) => input::run(&args),
-        Command::Import(args) => import::run(&args),
         Command::Exits(args) => exits::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
+        Command::Split(args) => split::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Codec(args) => codec::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Keys(args) => keys::run(&args),
+        Command::Sign(args) => sign::run(&args),
+        Command::Cloud(args) => cloud::run(args),
+        Command::Oscar(args) => oscar::run(args),
+        Command::Import(args) => import::run(&args),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),
-        Command::Verify(args) => verify::run(&args),
     }
 }
 
