@@ -60,8 +60,8 @@ pub(super) fn choose(model: &Path, graph: &Graph, pictures: &[PathBuf]) -> Resul
         ));
     }
     let why = format!(
-        "the planner's best cut for {} Mbit/s up, {RTT_MS} ms there and back and a cloud {CLOUD_SPEED} times as fast as this \
-         machine, which was profiled just now. Its verdict there: {}",
+        "the planner's best cut for {} Mbit/s up, {RTT_MS} ms there and back and a cloud {CLOUD_SPEED}\n\
+         times as fast as this machine, which was profiled just now. Its verdict there:\n{}",
         UPLINK_KBIT_S / 1e3,
         plan.verdict.trim_end_matches('.')
     );

@@ -151,8 +151,9 @@ fn family(op: &str) -> &'static str {
     }
 }
 
-/// Bytes for people: 1024s, one digit.
+/// Bytes for people: 1024s, one digit; halves go up, as the page's own script rounds them.
 pub(super) fn human(bytes: u64) -> String {
+    let short = |value: f64| short((value * 10.0).round() / 10.0);
     let mut value = bytes as f64;
     for unit in ["B", "KiB", "MiB"] {
         if value < 1024.0 {
@@ -196,6 +197,7 @@ mod tests {
     fn bytes_are_short() {
         assert_eq!(human(999), "999 B");
         assert_eq!(human(1536), "1.5 KiB");
+        assert_eq!(human(6400), "6.3 KiB");
         assert_eq!(human(3 << 30), "3 GiB");
     }
 }
