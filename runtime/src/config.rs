@@ -185,10 +185,11 @@ impl BackendConfig {
     }
 }
 
-/// Fills what a section leaves open from another one: `overlay!(top, under, a, b)`.
+/// Fills what a section leaves open from another one: `overlay!(top, under, a, b)`, or with flags, which either may set,
+/// `overlay!(top, under, a, b; flag)`.
 macro_rules! overlay {
-    ($top:ident, $under:ident, $($field:ident),+ $(,)?) => {
-        Self { $($field: $top.$field.or($under.$field)),+ }
+    ($top:ident, $under:ident, $($field:ident),+ $(; $flag:ident)?) => {
+        Self { $($field: $top.$field.or($under.$field),)+ $($flag: $top.$flag || $under.$flag)? }
     };
 }
 pub(crate) use overlay;

@@ -66,7 +66,7 @@ impl Run {
         let trust = config.trust.trust();
         let bundle = trust.open(dir.ok_or_else(|| Failure::usage("--bundle DIR is needed"))?)?;
         if let Some(prefixes) = bucket::prefixes(&config.bucket) {
-            let metrics = serve_metrics(&config, Arc::default())?;
+            let metrics = serve_metrics(&config)?;
             return bucket::run(&prefixes, &config, &bundle, metrics);
         }
         let parts = bundle.manifest().parts.len();
@@ -90,7 +90,7 @@ impl Run {
         trust.raise(&bundle)?;
         let stage = Stage {
             links: Links::new(&config, &bundle, index, &step)?,
-            metrics: serve_metrics(&config, Arc::default())?,
+            metrics: serve_metrics(&config)?,
             config,
             bundle,
             index,
@@ -105,7 +105,8 @@ impl Run {
 }
 
 /// Serves counters and health where that is asked for.
-fn serve_metrics(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Metrics>, Failure> {
+fn serve_metrics(config: &Config) -> Result<Arc<Metrics>, Failure> {
+    let metrics = Arc::<Metrics>::default();
     if let Some(listen) = config.service.metrics {
         let address = kerf_runtime::metrics::serve(Arc::clone(&metrics), listen)
             .map_err(|why| Failure::usage(format!("metrics on {listen}: {why}")))?;

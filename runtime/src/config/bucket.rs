@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::Deserialize;
 
+use super::overlay;
 use crate::exit::Failure;
 
 /// Seconds between two looks at the bucket, unless configured.
@@ -58,13 +59,7 @@ impl BucketConfig {
 
     pub(super) fn over(self, file: Self) -> Self {
         let top = self;
-        Self {
-            keep: top.keep || file.keep,
-            input: top.input.or(file.input),
-            output: top.output.or(file.output),
-            events: top.events.or(file.events),
-            every_s: top.every_s.or(file.every_s),
-        }
+        overlay!(top, file, input, output, events, every_s; keep)
     }
 
     pub(super) fn check(&self) -> Result<(), Failure> {

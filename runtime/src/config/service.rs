@@ -6,6 +6,8 @@ use std::num::NonZeroUsize;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
+use super::overlay;
+
 /// Seconds between two reports on the status topic, unless configured.
 const STATUS_EVERY_S: u32 = 60;
 
@@ -69,13 +71,6 @@ impl ServiceConfig {
 
     pub(super) fn over(self, file: Self) -> Self {
         let top = self;
-        Self {
-            no_results: top.no_results || file.no_results,
-            share: top.share.or(file.share),
-            confirm: top.confirm.or(file.confirm),
-            in_flight: top.in_flight.or(file.in_flight),
-            metrics: top.metrics.or(file.metrics),
-            status_every_s: top.status_every_s.or(file.status_every_s),
-        }
+        overlay!(top, file, share, confirm, in_flight, metrics, status_every_s; no_results)
     }
 }

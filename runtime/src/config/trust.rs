@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Deserialize;
 
+use super::overlay;
 use crate::bundle::Trust;
 
 /// `[trust]`: keys and the rollback floor.
@@ -30,11 +31,8 @@ pub struct TrustConfig {
 
 impl TrustConfig {
     pub(super) fn over(self, file: Self) -> Self {
-        Self {
-            keys: self.keys.or(file.keys),
-            floor: self.floor.or(file.floor),
-            allow_unsigned: self.allow_unsigned || file.allow_unsigned,
-        }
+        let top = self;
+        overlay!(top, file, keys, floor; allow_unsigned)
     }
 
     /// What the settings mean to whoever opens a bundle.
