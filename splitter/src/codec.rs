@@ -9,6 +9,7 @@
 
 mod baseline;
 mod data;
+pub mod decorrelate;
 mod fit;
 mod rows;
 mod table;
@@ -17,7 +18,7 @@ mod trial;
 
 pub use baseline::{jpeg, uniform};
 pub use data::{Data, DataArgs, Labelled};
-pub use fit::{BASE_STEP, Fitted, coarser, codecs, fit};
+pub use fit::{BASE_STEP, Fitted, coarser, codec, codecs, fit};
 pub use table::{Blocks, SENSITIVITY, table};
 pub use tally::{Score, best_class};
 pub use trial::{Passed, Sample, Trial, TrialError};

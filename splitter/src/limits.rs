@@ -39,3 +39,5 @@ pub const MAX_TARGET_BYTES: u64 = 64 << 10;
 pub const MAX_CALIBRATION_SAMPLES: usize = 1000;
 /// Longest result of a converter, bytes.
 pub const MAX_CONVERTER_RESULT_BYTES: usize = 1 << 20;
+/// Most channels that are decorrelated: the eigenvectors of a matrix of as many rows take minutes.
+pub const MAX_DECORRELATED_CHANNELS: usize = 1024;

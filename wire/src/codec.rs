@@ -31,11 +31,13 @@ mod laplace;
 mod pack;
 mod planes;
 mod rans;
+mod spectrum;
 mod table;
 mod transform;
 
 pub use dct::add_magnitudes;
 pub use id::{Packer, Quantiser};
+pub use spectrum::coefficients;
 pub use table::{Layout, MAX_BLOCK, MAX_CHANNELS, MAX_LEVEL, Table};
 
 /// What encodes one value: a codec and what it needs. Reading is less strict: the frame says what was used.

@@ -1,5 +1,6 @@
 //! The cheapest table whose loss is allowed.
 
+use kerf_runtime::tensor::Tensor;
 use kerf_wire::DType;
 use kerf_wire::codec::Codec;
 
@@ -107,12 +108,16 @@ pub fn coarser(trial: &mut Trial, fitted: &Fitted, max_loss: f64) -> Result<Opti
 
 /// A codec a crossing value: `dct` where a table fits, else raw.
 pub fn codecs(trial: &Trial, blocks: Blocks, coarseness: i8) -> Vec<Codec> {
+    let values = 0..trial.values().len();
+    values
+        .map(|value| codec(&trial.calibration(value), blocks, coarseness))
+        .collect()
+}
+
+/// The `dct` codec for such tensors, its step `coarseness` quarter octaves above [`BASE_STEP`]; raw where no table fits them.
+pub fn codec(tensors: &[&Tensor], blocks: Blocks, coarseness: i8) -> Codec {
     let step = BASE_STEP * 2.0_f32.powf(f32::from(coarseness) / 4.0);
-    let one = |value: usize| {
-        let tensors = trial.calibration(value);
-        let fits = tensors.first().is_some_and(|t| t.dtype() == DType::F32);
-        let table = fits.then(|| table(&tensors, blocks, step).ok()).flatten();
-        table.and_then(|table| Codec::dct(table).ok()).unwrap_or(Codec::RAW)
-    };
-    (0..trial.values().len()).map(one).collect()
+    let fits = tensors.first().is_some_and(|t| t.dtype() == DType::F32);
+    let table = fits.then(|| table(tensors, blocks, step).ok()).flatten();
+    table.and_then(|table| Codec::dct(table).ok()).unwrap_or(Codec::RAW)
 }

@@ -130,6 +130,11 @@ impl Trial {
         self.calibration.iter().filter_map(|c| c.get(value)).collect()
     }
 
+    /// All crossing tensors of one calibration input.
+    pub fn calibration_input(&self, input: usize) -> Option<&[Tensor]> {
+        self.calibration.get(input).map(Vec::as_slice)
+    }
+
     /// The first output for crossing tensors.
     ///
     /// # Errors
@@ -209,7 +214,7 @@ pub struct Passed {
     pub decode: Duration,
 }
 
-fn pass(coder: &mut Coder, codecs: &[Codec], tensors: &[Tensor]) -> Result<Passed, TrialError> {
+pub(super) fn pass(coder: &mut Coder, codecs: &[Codec], tensors: &[Tensor]) -> Result<Passed, TrialError> {
     let mut passed = Passed::default();
     let mut payload = Vec::new();
     for (index, tensor) in tensors.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! `kerf codec`: what crosses a cut in fewer bytes, and what that costs in accuracy.
 
+pub mod decorrelate;
 mod entry;
 mod equal;
 pub mod fit;
@@ -13,6 +14,7 @@ use kerf_runtime::backend::LoadOptions;
 use kerf_runtime::bundle::Bundle;
 use kerf_runtime::step::Step;
 
+use crate::codec::decorrelate::DecorrelateError;
 use crate::codec::{Data, Trial, TrialError};
 use crate::exit::{Exit, Failure, OrExit as _};
 
@@ -27,6 +29,8 @@ pub struct Args {
 enum Command {
     /// Fit tables for a bundle's crossing values and write the cheapest codec whose loss is allowed into the manifest.
     Fit(fit::Args),
+    /// Write the model with a 1 × 1 convolution on each side of a value, so that a cut between them takes fewer bits.
+    Decorrelate(decorrelate::Args),
     /// Bits, speed and accuracy of every codec at a model's best cuts, beside JPEG and the textbook's quantiser.
     Survey(survey::Args),
 }
@@ -38,6 +42,7 @@ enum Command {
 pub fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Fit(args) => fit::run(args),
+        Command::Decorrelate(args) => decorrelate::run(args),
         Command::Survey(args) => survey::run(args),
     }
 }
@@ -65,14 +70,30 @@ fn trial(bundle: &Bundle, index: usize, backends: &[String], data: &Data) -> Res
         .cuts
         .get(index)
         .ok_or_else(|| Failure::usage("the bundle has no cut"))?;
-    let bar = ProgressBar::new((data.calibration.len() + data.judge.len()) as u64);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} inputs, {eta} left") {
-        bar.set_style(style);
-    }
-    bar.set_message(format!("running up to {}", cut.values.join(", ")));
+    let runs = (data.calibration.len() + data.judge.len()) as u64;
+    let bar = progress(runs, format!("running up to {}", cut.values.join(", ")));
     let trial = Trial::new(before, behind, cut.values.clone(), data, || bar.inc(1));
     bar.finish_and_clear();
     Ok(trial?)
+}
+
+fn progress(runs: u64, doing: String) -> ProgressBar {
+    let bar = ProgressBar::new(runs);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} runs, {eta} left") {
+        bar.set_style(style);
+    }
+    bar.set_message(doing);
+    bar
+}
+
+impl From<DecorrelateError> for Failure {
+    fn from(error: DecorrelateError) -> Self {
+        match error {
+            DecorrelateError::Trial(error) => error.into(),
+            DecorrelateError::Value { .. } | DecorrelateError::Answer => Self::new(Exit::NoCut, error),
+            DecorrelateError::NoReaction | DecorrelateError::Library(_) => Self::new(Exit::RunFailed, error),
+        }
+    }
 }
 
 fn parse_loss(text: &str) -> Result<f64, String> {

@@ -29,6 +29,17 @@ pub(super) struct Group {
     pub(super) classes: Vec<Class>,
 }
 
+impl Group {
+    /// The same channels with means of zero: what is stored is what the block holds.
+    pub(super) fn without_means(&self) -> Self {
+        Self {
+            means: [0.0; LANES],
+            classes: Vec::new(),
+            ..*self
+        }
+    }
+}
+
 impl Plan<'_> {
     pub(super) fn sides(&self) -> (usize, usize) {
         let [rows, columns] = self.table.block.map(usize::from);

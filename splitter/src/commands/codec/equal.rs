@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
+use super::of_cut::DECORRELATED;
 use super::percent;
 use super::survey::Row;
 use crate::commands::table::table;
 
 const HEAD: [&str; 5] = ["codec", "agrees", "bits", "uniform's bits", "saved"];
 
-/// For each row of `dct` that no cheaper one matches: the bits with which the uniform quantiser, at its ideal entropy coder,
+/// For each row of `dct`, on channels and on components, that no cheaper one of its kind matches: the bits with which the uniform quantiser, at its ideal entropy coder,
 /// agrees as often. Nothing where the model is no classifier; rows that agree more or less often than any of the uniform
 /// ones are left out.
 pub(super) fn text(cut: &str, rows: &[Row]) -> String {
@@ -17,9 +18,10 @@ pub(super) fn text(cut: &str, rows: &[Row]) -> String {
     let uniform = of_cut().filter(|row| row.codec.starts_with("(uniform"));
     let mut curve: Vec<(f64, f64)> = uniform.filter_map(point).collect();
     curve.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let ours = || of_cut().filter(|row| row.codec.starts_with("dct step"));
-    let lines: Vec<[String; 5]> = ours()
-        .filter_map(|row| {
+    let mut lines: Vec<[String; 5]> = Vec::new();
+    for family in ["dct step", &format!("({DECORRELATED} step")] {
+        let ours = || of_cut().filter(|row| row.codec.starts_with(family));
+        lines.extend(ours().filter_map(|row| {
             let (agreement, bits) = point(row)?;
             if ours().filter_map(point).any(|(a, b)| a >= agreement && b < bits) {
                 return None;
@@ -32,8 +34,8 @@ pub(super) fn text(cut: &str, rows: &[Row]) -> String {
                 format!("{other:.2}"),
                 percent(1.0 - bits / other),
             ])
-        })
-        .collect();
+        }));
+    }
     let mut text = String::new();
     if !lines.is_empty() {
         let lines = table(HEAD, &lines, 1);

@@ -2,10 +2,13 @@
 //!
 //! Owns: which codecs and steps have a row. Must not know: how rows are shown. Start at [`of_cut`].
 
+use kerf_runtime::tensor::Tensor;
 use kerf_wire::CodecId;
 use kerf_wire::codec::{Codec, Packer, Quantiser};
 
+use super::decorrelate;
 use super::survey::Row;
+use crate::codec::decorrelate::judge;
 use crate::codec::{self, Blocks, Score, Trial};
 use crate::exit::Failure;
 
@@ -23,6 +26,14 @@ const PACKED: [Quantiser; 5] = [
 /// Steps of the textbook's quantiser, in standard deviations.
 const UNIFORM: [f64; 9] = [0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0];
 
+/// How the rows of [`OfCut::decorrelated`] begin.
+pub(super) const DECORRELATED: &str = "decorrelated dct";
+
+/// In standard deviations.
+fn step(coarseness: i8) -> f32 {
+    codec::BASE_STEP * 2.0_f32.powf(f32::from(coarseness) / 4.0)
+}
+
 /// Rows of one cut, in the order in which they are measured.
 struct OfCut<'a> {
     name: &'a str,
@@ -35,7 +46,13 @@ struct OfCut<'a> {
 ///
 /// # Errors
 /// When a codec refuses a tensor, or a part does not run.
-pub(super) fn of_cut(name: &str, raw_bytes: f64, trial: &mut Trial, max_loss: f64) -> Result<Vec<Row>, Failure> {
+pub(super) fn of_cut(
+    name: &str,
+    raw_bytes: f64,
+    trial: &mut Trial,
+    max_loss: f64,
+    decorrelate: bool,
+) -> Result<Vec<Row>, Failure> {
     let mut of_cut = OfCut {
         name,
         raw_bytes,
@@ -47,6 +64,9 @@ pub(super) fn of_cut(name: &str, raw_bytes: f64, trial: &mut Trial, max_loss: f6
     }
     for (blocks, label) in [(Blocks::Longest, "dct"), (Blocks::One, "dct 1x1")] {
         of_cut.with_tables(blocks, label, max_loss)?;
+    }
+    if decorrelate {
+        of_cut.decorrelated()?;
     }
     for step in UNIFORM {
         let score = codec::uniform(of_cut.trial, step)?;
@@ -85,13 +105,33 @@ impl OfCut<'_> {
         Ok(())
     }
 
+    /// A row a step of `dct` on components: no codec of this model, but what one of the decorrelated model would do.
+    fn decorrelated(&mut self) -> Result<(), Failure> {
+        if let [value, others @ ..] = self.trial.values()
+            && !others.is_empty()
+        {
+            log::warn!(
+                "event=not-decorrelated value={value:?} {} more values cross with it",
+                others.len()
+            );
+            return Ok(());
+        }
+        let transform = decorrelate::fitted(self.trial, 0, decorrelate::FITTING)?;
+        for coarseness in COARSENESS {
+            let codec = |tensors: &[&Tensor]| codec::codec(tensors, Blocks::Longest, coarseness);
+            let score = judge(self.trial, &transform, codec)?;
+            self.push(format!("({DECORRELATED} step {:.2})", step(coarseness)), score, None);
+        }
+        Ok(())
+    }
+
     /// A row a step, and one more a quarter of an octave above the coarsest whose loss is allowed.
     fn with_tables(&mut self, blocks: Blocks, label: &str, max_loss: f64) -> Result<(), Failure> {
         let mut attempt = |coarseness: i8| -> Result<bool, Failure> {
             let codecs = codec::codecs(self.trial, blocks, coarseness);
-            let step = codec::BASE_STEP * 2.0_f32.powf(f32::from(coarseness) / 4.0);
             let score = self.trial.score(&codecs)?;
-            self.push(format!("{label} step {step:.2}"), score, codecs.first().cloned());
+            let label = format!("{label} step {:.2}", step(coarseness));
+            self.push(label, score, codecs.first().cloned());
             Ok(score.loss() <= max_loss)
         };
         let mut coarsest = None;

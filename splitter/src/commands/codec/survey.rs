@@ -31,6 +31,7 @@ const SMALLEST_SIDE: f64 = 0.05;
 #[command(after_help = "Examples:\n  \
     kerf codec survey model.onnx --data photos --colour rgb --mean 127 --scale 128 --crops 500\n  \
     kerf codec survey model.onnx --data held-out.npz --at /Relu_3_output_0 --csv rows.csv --plot rows.svg\n  \
+    kerf codec survey model.onnx --data photos --at block_14_add --decorrelate    what `kerf codec decorrelate` would bring\n  \
     kerf codec survey model.onnx --data photos --cuts 8 --profile device.json    then: kerf plan --edge device.json --codec-loss 0.01\n\n\
     `uniform` is not a codec: it is a uniform quantiser at the entropy of its output, which no coder with one table\n\
     beats. `jpeg` is the image sent whole. Agreement is with the same model on raw tensors.")]
@@ -49,6 +50,9 @@ pub struct Args {
     /// Say which codec is the cheapest whose loss is at most this.
     #[arg(long, default_value = "0.01", value_parser = parse_loss)]
     pub max_loss: f64,
+    /// Also judge `dct` on what `kerf codec decorrelate` would make of each value; takes a run a channel for each of 64 inputs.
+    #[arg(long)]
+    pub decorrelate: bool,
     /// The engine.
     #[arg(long, default_value = "tract")]
     pub backend: String,
@@ -97,7 +101,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         log::info!("event=survey cut={name:?}");
         let mut trial = open(&model, &graph, cut, &backends, &data)?;
         let raw_bytes = graph.value(cut).bytes().unwrap_or(0) as f64;
-        rows.extend(of_cut(&name, raw_bytes, &mut trial, args.max_loss)?);
+        rows.extend(of_cut(&name, raw_bytes, &mut trial, args.max_loss, args.decorrelate)?);
         print(&text(&name, &rows, args.max_loss))?;
         print(&equal::text(&name, &rows))?;
     }
@@ -120,7 +124,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// The parts on both sides of one value, with the data run up to it.
-fn open(model: &Model, graph: &Graph, at: ValueId, backends: &[String], data: &Data) -> Result<Trial, Failure> {
+pub(super) fn open(
+    model: &Model,
+    graph: &Graph,
+    at: ValueId,
+    backends: &[String],
+    data: &Data,
+) -> Result<Trial, Failure> {
     let cut = Cutter::new(graph).cut(&[at])?;
     let folder = tempfile::tempdir().or_exit(Exit::DiskFull)?;
     let dir = folder.path().join("bundle");
