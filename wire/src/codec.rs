@@ -23,17 +23,21 @@ mod affine;
 mod bits;
 mod blocks;
 mod dct;
+mod dependent;
 #[cfg(feature = "std")]
 mod entry;
 mod half_float;
 mod id;
 mod laplace;
 mod pack;
+mod pairs;
 mod planes;
 mod rans;
 mod spectrum;
 mod table;
 mod transform;
+mod trellis;
+mod uniform;
 
 pub use dct::add_magnitudes;
 pub use id::{Packer, Quantiser};
@@ -89,6 +93,7 @@ pub struct Coder {
     codes: Vec<u8>,
     shuffled: Vec<u8>,
     levels: Vec<i32>,
+    symbols: Vec<u16>,
     words: Vec<u16>,
 }
 

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 mod kit;
 
-use kit::{bytes_of, codec, f32s, runnable, smooth, table};
+use kit::{bytes_of, codec, codecs, f32s, smooth, table};
 
 fn round_trip(coder: &mut Coder, codec: &Codec, tensor: &TensorRef<'_>) -> (TensorHeader, Vec<u8>, Vec<u8>) {
     let mut out = b"before".to_vec();
@@ -58,7 +58,9 @@ fn check_floats(quantiser: Quantiser, header: &TensorHeader, codec: &Codec, tens
                 let table = codec.table.as_ref().unwrap();
                 let largest = table.steps.iter().fold(0.0_f32, |a, &b| a.max(b));
                 let clipped = f64::from(MAX_LEVEL) * 0.25;
-                let bound = 16.0 * 0.51 * f64::from(largest) + f64::from(x.abs()) * 1e-5;
+                // With four states a level may be the second nearest of a quantiser of double steps, or 0 where that is cheap.
+                let half_steps = if table.states == 4 { 5.0 } else { 1.0 };
+                let bound = 16.0 * 0.51 * half_steps * f64::from(largest) + f64::from(x.abs()) * 1e-5;
                 assert!(
                     error <= bound || f64::from(low.abs().max(high)) * 16.0 > clipped,
                     "{i}: {x} became {y}"
@@ -95,8 +97,7 @@ proptest! {
         let bytes = bytes_of(&floats);
         let tensor = TensorRef::new(DType::F32, &shape, &bytes).unwrap();
         let mut coder = Coder::new();
-        for (id, quantiser, _) in runnable() {
-            let codec = codec(id, quantiser, &shape);
+        for (id, quantiser, codec) in codecs(&shape) {
             let (header, _, decoded) = round_trip(&mut coder, &codec, &tensor);
             if !wild && count > 0 && quantiser != Quantiser::Dct { prop_assert_eq!(header.codec, id); }
             check_floats(quantiser, &header, &codec, &tensor, &decoded);
@@ -112,8 +113,7 @@ proptest! {
         let bytes: Vec<u8> = bits.iter().copied().cycle().take(length).collect();
         let tensor = TensorRef::new(dtype, &shape, &bytes).unwrap();
         let mut coder = Coder::new();
-        for (id, quantiser, _) in runnable() {
-            let codec = codec(id, quantiser, &shape);
+        for (id, quantiser, codec) in codecs(&shape) {
             if quantiser == Quantiser::Raw {
                 let (header, _, decoded) = round_trip(&mut coder, &codec, &tensor);
                 prop_assert_eq!(header.codec, id);
@@ -285,9 +285,8 @@ fn a_table_that_cannot_be_is_refused() {
 #[test]
 fn a_short_payload_and_a_buffer_of_another_length_are_refused() {
     let mut coder = Coder::new();
-    for (id, quantiser, _) in runnable() {
-        let shape = [1, 4, 8, 8];
-        let codec = codec(id, quantiser, &shape);
+    let shape = [1, 4, 8, 8];
+    for (id, quantiser, codec) in codecs(&shape) {
         let header = TensorHeader {
             dtype: DType::F32,
             shape: kerf_wire::Shape::from_slice(&shape).unwrap(),

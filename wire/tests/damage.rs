@@ -14,7 +14,7 @@ mod kit;
 
 use kerf_wire::codec::{Codec, Coder};
 use kerf_wire::{DType, TensorHeader, TensorRef, WireError};
-use kit::{bytes_of, codec, runnable, smooth};
+use kit::{bytes_of, codecs, smooth};
 
 /// One channel alone, one element alone, several blocks, no channel axis.
 const SHAPES: [&[u32]; 5] = [&[1, 9, 4, 6], &[1, 1, 16, 16], &[1, 1, 1, 1], &[1, 12, 14, 14], &[7]];
@@ -51,8 +51,7 @@ fn intact() -> Vec<Sent> {
         let elements = smooth([1, 1, 1, count]);
         let bytes = bytes_of(&elements);
         let tensor = TensorRef::new(DType::F32, shape, &bytes).unwrap();
-        for (id, quantiser, _) in runnable() {
-            let codec = codec(id, quantiser, shape);
+        for (_, _, codec) in codecs(shape) {
             let mut payload = Vec::new();
             let header = coder.encode(&codec, &tensor, &mut payload).unwrap();
             sent.push(Sent { codec, header, payload });

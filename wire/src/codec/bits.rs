@@ -42,6 +42,8 @@ pub(super) struct BitReader<'a> {
     bytes: &'a [u8],
     held: u64,
     count: u32,
+    /// Bits past the end were taken.
+    is_short: bool,
 }
 
 impl<'a> BitReader<'a> {
@@ -50,6 +52,7 @@ impl<'a> BitReader<'a> {
             bytes,
             held: 0,
             count: 0,
+            is_short: false,
         }
     }
 
@@ -65,6 +68,24 @@ impl<'a> BitReader<'a> {
         let bits = (self.held & mask) as u32;
         self.held >>= count;
         Some(bits)
+    }
+
+    /// The next 32 bits, zeros past the end.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the low half is asked for")]
+    pub(super) fn peek(&mut self) -> u32 {
+        if self.count < 32 {
+            self.refill();
+        }
+        self.held as u32
+    }
+
+    /// Goes past `count` of the bits that were just peeked at. Past the end, [`BitReader::finish`] refuses.
+    #[inline]
+    pub(super) fn skip(&mut self, count: u32) {
+        self.is_short |= count > self.count;
+        self.held >>= count;
+        self.count = self.count.saturating_sub(count);
     }
 
     fn refill(&mut self) {
@@ -83,7 +104,9 @@ impl<'a> BitReader<'a> {
 
     /// Checks that only the padding of the last byte is left, and that it is zero.
     pub(super) fn finish(self) -> Result<(), WireError> {
-        if self.bytes.is_empty() && self.count < 8 && self.held == 0 {
+        if self.is_short {
+            Err(WireError::BadCodec("a level is cut short"))
+        } else if self.bytes.is_empty() && self.count < 8 && self.held == 0 {
             Ok(())
         } else {
             Err(WireError::BadCodec("bits behind the last level"))

@@ -5,6 +5,7 @@
 use alloc::vec::Vec;
 
 use super::laplace::Class;
+use super::pairs;
 use super::table::{Geometry, Layout, MAX_BLOCK, Table};
 use super::transform::{Block, LANES};
 
@@ -80,10 +81,15 @@ impl Plan<'_> {
         }
         let of_channels = self.table.channel_class.get(channel..).unwrap_or_default();
         let mut classes = Vec::with_capacity(self.steps.len().saturating_mul(lanes));
+        let class_of = if self.table.takes_turns() {
+            pairs::class_of
+        } else {
+            Class::of
+        };
         for frequency in &self.table.frequency_class {
             let offset = i32::from(*frequency) - i32::from(self.coarseness);
             let of_lanes = of_channels.iter().take(lanes);
-            classes.extend(of_lanes.map(|channel| Class::of(i32::from(*channel) + offset)));
+            classes.extend(of_lanes.map(|channel| class_of(i32::from(*channel) + offset)));
         }
         Group {
             first,

@@ -29,7 +29,8 @@ const FIRST_REPEATED: i32 = 20;
 /// A class of levels: its tables, and how many low bits travel plainly.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Class {
-    table: u8,
+    /// Which table its tokens have.
+    pub(super) table: u8,
     /// Low bits of a magnitude that are not part of its token.
     pub(super) plain_bits: u8,
 }
@@ -52,18 +53,32 @@ impl Class {
     #[inline]
     pub(super) fn find(self, slot: u32) -> (u8, u32, u32) {
         let table = usize::from(self.table) % TABLES;
-        let starts = &STARTS[table];
-        // The token of the first slot of a few neighbours; where more than one shares them, it is among the next.
-        let mut token = NEAR[table][(slot >> NEAR_BITS) as usize % NEAR_SLOTS];
-        let end_of = |token: u8| u32::from(starts[usize::from(token) % TOKENS + 1]);
-        while slot >= end_of(token) && u32::from(token) < ESCAPE {
-            token += 1;
-        }
-        let start = u32::from(starts[usize::from(token) % TOKENS]);
-        let end = end_of(token);
-        (token, start, end - start)
+        find(&STARTS[table], &NEAR[table], slot)
     }
 }
+
+/// The token whose share holds a slot, with start and frequency.
+#[inline]
+pub(super) fn find(starts: &Starts, near: &Near, slot: u32) -> (u8, u32, u32) {
+    // The token of the first slot of a few neighbours; where more than one shares them, it is among the next.
+    let mut token = near[(slot >> NEAR_BITS) as usize % NEAR_SLOTS];
+    let end_of = |token: u8| u32::from(starts[usize::from(token) % TOKENS + 1]);
+    while slot >= end_of(token) && usize::from(token) < TOKENS - 1 {
+        token += 1;
+    }
+    let start = u32::from(starts[usize::from(token) % TOKENS]);
+    let end = end_of(token);
+    (token, start, end - start)
+}
+
+/// Where the share of each token of one table begins, and the end of the last.
+pub(super) type Starts = [u16; TOKENS + 1];
+/// Where to begin to look for a slot's token.
+pub(super) type Near = [u8; NEAR_SLOTS];
+/// The tokens of one table, for encoding.
+pub(super) type Symbols = [Symbol; TOKENS];
+/// The probabilities of the tokens of one table.
+pub(super) type Shares = [f64; TOKENS];
 
 static CLASSES: [Class; MAX_CLASS as usize + 1] = classes();
 
@@ -94,15 +109,25 @@ const fn classes() -> [Class; MAX_CLASS as usize + 1] {
 /// Slots that share an entry of [`NEAR`], as a power of two.
 const NEAR_BITS: u32 = 6;
 const NEAR_SLOTS: usize = 1 << (SCALE - NEAR_BITS);
-/// Where to begin to look for a slot's token.
-static NEAR: [[u8; NEAR_SLOTS]; TABLES] = near();
+static STARTS: [Starts; TABLES] = starts(&laplacians());
+static NEAR: [Near; TABLES] = near(&starts(&laplacians()));
+static SYMBOLS: [Symbols; TABLES] = symbols(&starts(&laplacians()));
+
+const fn laplacians() -> [Shares; TABLES] {
+    let mut all = [[0.0; TOKENS]; TABLES];
+    let mut class = 0;
+    while class < TABLES {
+        all[class] = shares(magnitude(class));
+        class += 1;
+    }
+    all
+}
 
 #[allow(clippy::cast_possible_truncation, reason = "16 tokens")]
-const fn near() -> [[u8; NEAR_SLOTS]; TABLES] {
-    let starts = starts();
-    let mut all = [[0; NEAR_SLOTS]; TABLES];
+pub(super) const fn near<const N: usize>(starts: &[Starts; N]) -> [Near; N] {
+    let mut all = [[0; NEAR_SLOTS]; N];
     let mut table = 0;
-    while table < TABLES {
+    while table < N {
         let mut token = 0;
         let mut entry = 0;
         while entry < NEAR_SLOTS {
@@ -117,11 +142,8 @@ const fn near() -> [[u8; NEAR_SLOTS]; TABLES] {
     all
 }
 
-static STARTS: [[u16; TOKENS + 1]; TABLES] = starts();
-static SYMBOLS: [[Symbol; TOKENS]; TABLES] = symbols();
-
-/// The natural exponential of a number from −16 to 0: a series for a 256th of it, squared eight times.
-const fn exp(x: f64) -> f64 {
+/// The natural exponential of a number from −64 to 0: a series for a 256th of it, squared eight times.
+pub(super) const fn exp(x: f64) -> f64 {
     let x = x / 256.0;
     let mut term = 1.0;
     let mut sum = 1.0;
@@ -140,7 +162,7 @@ const fn exp(x: f64) -> f64 {
 }
 
 /// 2^(class/4 − 4).
-const fn magnitude(class: usize) -> f64 {
+pub(super) const fn magnitude(class: usize) -> f64 {
     const QUARTER_OCTAVE: f64 = 1.189_207_115_002_721;
     let mut m = 1.0 / 16.0;
     let mut i = 0;
@@ -152,7 +174,7 @@ const fn magnitude(class: usize) -> f64 {
 }
 
 /// The probabilities of the tokens: with r = e^(−1 / 2m), P(0) = 1 − r and P(t) = r^(2t − 1) (1 − r²).
-const fn shares(m: f64) -> [f64; TOKENS] {
+const fn shares(m: f64) -> Shares {
     let mut shares = [0.0; TOKENS];
     let r = exp(-0.5 / m);
     let mut above = r;
@@ -173,38 +195,36 @@ const fn shares(m: f64) -> [f64; TOKENS] {
     clippy::cast_sign_loss,
     reason = "a share of 2^14, never negative"
 )]
-const fn starts() -> [[u16; TOKENS + 1]; TABLES] {
+pub(super) const fn starts<const N: usize>(shares: &[Shares; N]) -> [Starts; N] {
     let free = ((1_usize << SCALE) - TOKENS) as f64;
-    let mut all = [[0_u16; TOKENS + 1]; TABLES];
-    let mut class = 0;
-    while class < TABLES {
-        let shares = shares(magnitude(class));
+    let mut all = [[0_u16; TOKENS + 1]; N];
+    let mut table = 0;
+    while table < N {
         let mut end = 1_u16 << SCALE;
         let mut token = TOKENS;
         while token > 0 {
-            all[class][token] = end;
+            all[table][token] = end;
             token -= 1;
-            end -= 1 + (shares[token] * free) as u16;
+            end -= 1 + (shares[table][token] * free) as u16;
         }
-        all[class][0] = 0;
-        class += 1;
+        all[table][0] = 0;
+        table += 1;
     }
     all
 }
 
-const fn symbols() -> [[Symbol; TOKENS]; TABLES] {
-    let mut all = [[Symbol::new(0, 1, SCALE); TOKENS]; TABLES];
-    let starts = starts();
-    let mut class = 0;
-    while class < TABLES {
+pub(super) const fn symbols<const N: usize>(starts: &[Starts; N]) -> [Symbols; N] {
+    let mut all = [[Symbol::new(0, 1, SCALE); TOKENS]; N];
+    let mut table = 0;
+    while table < N {
         let mut token = 0;
         while token < TOKENS {
-            let start = starts[class][token] as u32;
-            let end = starts[class][token + 1] as u32;
-            all[class][token] = Symbol::new(start, end - start, SCALE);
+            let start = starts[table][token] as u32;
+            let end = starts[table][token + 1] as u32;
+            all[table][token] = Symbol::new(start, end - start, SCALE);
             token += 1;
         }
-        class += 1;
+        table += 1;
     }
     all
 }

@@ -145,7 +145,9 @@ impl<'a> Decoder<'a> {
         find: impl Fn(M, u32) -> (T, u32, u32),
     ) {
         let turn = index % STATES;
-        self.states.rotate_left(turn);
+        if turn != 0 {
+            self.states.rotate_left(turn);
+        }
         let mut states = self.states;
         let (fours, rest) = models.as_chunks::<STATES>();
         let (outs, out_rest) = out.split_at_mut(out.len().min(fours.len() * STATES));
@@ -158,7 +160,9 @@ impl<'a> Decoder<'a> {
             *out = self.advance(state, scale, |slot| find(*model, slot));
         }
         self.states = states;
-        self.states.rotate_right(turn);
+        if turn != 0 {
+            self.states.rotate_right(turn);
+        }
     }
 
     /// One symbol off one state.

@@ -35,18 +35,41 @@ pub struct Table {
     pub signed: bool,
     /// Levels are clipped to this magnitude.
     pub max_level: u32,
-    /// A magnitude m, in steps, becomes the level ⌊m + rounding⌋; 0.5 rounds, less widens the zero. Encoder only.
+    /// 1: one uniform quantiser. 4: two quantisers of double step that take turns, a choice of four states a channel, and
+    /// the encoder searches for the levels that cost least: about an eighth of a bit a value fewer at equal error.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub states: u8,
+    /// With one state, a magnitude m, in steps, becomes the level ⌊m + rounding⌋; 0.5 rounds, less widens the zero.
+    /// Encoder only.
     pub rounding: f32,
-    /// A level l ≠ 0 stands for the magnitude l + shift, in steps.
+    /// With four states, the squared error that a bit is worth, in squares of the step: 0 to 1. Encoder only.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lambda: f32,
+    /// A level l ≠ 0 stands for the magnitude l + shift, in steps; with four states for 2l + shift or 2l − 1 + shift.
     pub shift: f32,
-    /// Step of each frequency of a block, row-major, in units of the value.
+    /// Step of each frequency of a block, row-major, in units of the value. With four states, the distance between a point
+    /// of one quantiser and the next of the other.
     pub steps: Vec<f32>,
     /// Mean of each channel: taken off before the transform, added after.
     pub means: Vec<f32>,
     /// By frequency: with the channel's, the class of magnitude that is expected at coarseness 0.
     pub frequency_class: Vec<i16>,
-    /// By channel; a class is a quarter of an octave, 0 is a mean magnitude of 2^−4 steps.
+    /// By channel; a class is a quarter of an octave, 0 is a mean magnitude of 2^−4 steps; with four states, of double steps.
     pub channel_class: Vec<i16>,
+}
+
+const fn one() -> u8 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_one(states: &u8) -> bool {
+    *states == 1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(lambda: &f32) -> bool {
+    *lambda == 0.0
 }
 
 impl Table {
@@ -81,10 +104,24 @@ impl Table {
                 "a table's rounding is 0 to 0.5, its shift −0.5 to 0.5",
             ));
         }
+        if self.states != 1 && self.states != 4 {
+            return Err(WireError::BadCodec("a table has 1 or 4 states"));
+        }
+        if !(0.0..=1.0).contains(&self.lambda) {
+            return Err(WireError::BadCodec("a table's lambda is 0 to 1"));
+        }
+        if self.takes_turns() && self.max_level < 2 {
+            return Err(WireError::BadCodec("a table of 4 states has levels up to 2 at least"));
+        }
         if !(1..=MAX_LEVEL).contains(&self.max_level) {
             return Err(WireError::BadCodec("a table's largest level is 1 to 2^20 − 1"));
         }
         Ok(())
+    }
+
+    /// Whether two quantisers take turns.
+    pub(super) fn takes_turns(&self) -> bool {
+        self.states == 4
     }
 
     /// Reads a manifest's table.

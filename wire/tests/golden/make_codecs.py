@@ -192,6 +192,73 @@ def dct(coarseness):
     return rans(tokens, 14) + bits.bytes(), decoded
 
 
+# State, then whether the level is odd: the next state. States 0 and 1 have the first quantiser.
+NEXT = [[0, 2], [2, 0], [1, 3], [3, 1]]
+
+
+def pairs_share(k, quantiser):
+    """Start and frequency of each token of class k where two quantisers take turns."""
+    m = 2 ** (k / 4 - 4)
+    plain = (k - 20) // 4 if k >= 24 else 0
+    survival = lambda x: math.exp(-x / (2 * m))
+    a, b, c = 0.55 + 0.14 / m, 0.15 + 0.12 / m, 1.4 + 0.45 / m
+
+    def above(level):
+        """The share of all levels above this one."""
+        if quantiser == 0:
+            return survival(a + 2 * level)
+        return survival(b) if level == 0 else survival(c + 2 * level - 2)
+
+    share = [0.0] * 16
+    for level in range(20000):
+        pair = min(level // 2 >> plain, 7)
+        share[2 * pair + level % 2] += (1 - above(0)) if level == 0 else above(level - 1) - above(level)
+    frequency = [int(s * 16368) + 1 for s in share]
+    frequency[0] += 16384 - sum(frequency)
+    return [(sum(frequency[:t]), frequency[t]) for t in range(16)]
+
+
+def dct_turns(coarseness):
+    """Four states: each level is the nearest of the quantiser whose turn it is."""
+    base = dct_matrix(2)
+    steps = [s * 2 ** (coarseness / 4) for s in STEPS]
+    tokens, bits, decoded = [], Bits(), [0.0] * 80
+    for group in (range(0, 8), range(8, 10)):
+        state = {c: 0 for c in group}
+        for left in (0, 2):
+            at = {c: [[c * 8 + y * 4 + left + x for x in (0, 1)] for y in (0, 1)] for c in group}
+            spectra = {c: sum(transform([[ELEMENTS[i] - MEANS[c] for i in line] for line in at[c]], base, base), []) for c in group}
+            back = {c: [] for c in group}
+            for f in range(4):
+                for c in group:
+                    quantiser = state[c] // 2
+                    x = spectra[c][f] / steps[f]
+                    points = range(0, int(abs(x)) + 4, 2) if quantiser == 0 else [0, *range(1, int(abs(x)) + 4, 2)]
+                    point = min(points, key=lambda p: abs(abs(x) - p))
+                    level = (point + quantiser) // 2
+                    back[c].append(math.copysign(point + SHIFT, x) * steps[f] if level else 0.0)
+                    k = min(max(CHANNEL[c] + FREQUENCY[f] - coarseness, 0), 99)
+                    plain = (k - 20) // 4 if k >= 24 else 0
+                    pair = level // 2 >> plain
+                    tokens.append(pairs_share(k if k < 32 else 28 + k % 4, quantiser)[2 * min(pair, 7) + level % 2])
+                    if pair >= 7:
+                        a = pair - 6
+                        length = a.bit_length() - 1
+                        bits.put(0, length)
+                        bits.put(1, 1)
+                        bits.put(a & ((1 << length) - 1), length)
+                    bits.put(level // 2 & ((1 << plain) - 1), plain)
+                    if level:
+                        bits.put(x < 0, 1)
+                    state[c] = NEXT[state[c]][level % 2]
+            for c in group:
+                plane_ = transform([back[c][:2], back[c][2:]], transpose(base), transpose(base))
+                for line, values in zip(at[c], plane_):
+                    for i, v in zip(line, values):
+                        decoded[i] = v + MEANS[c]
+    return rans(tokens, 14) + bits.bytes(), decoded
+
+
 def case(codec, parameters, payload, decoded):
     """codec u8, number of parameters u8, parameters, number of payload bytes u32, payload, decoded elements as f32."""
     return bytes([codec, len(parameters)]) + parameters + le("I", len(payload)) + payload + le("f", *decoded)
@@ -225,6 +292,8 @@ def cases():
     for coarseness in (-14, 0, 5):
         payload, decoded = dct(coarseness)
         yield f"codec-60-at-{coarseness}-v1.bin", case(0x60, le("b", coarseness), payload, decoded)
+        payload, decoded = dct_turns(coarseness)
+        yield f"codec-60-states-4-at-{coarseness}-v1.bin", case(0x60, le("b", coarseness), payload, decoded)
 
 
 if __name__ == "__main__":
