@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use crc::{CRC_32_ISCSI, Crc};
+use kerf_wire::seal::crc32c;
 
 /// A message to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,6 @@ pub struct Message {
 
 /// Name of the user property with a payload's CRC-32C, eight hexadecimal digits.
 pub const CHECKSUM: &str = "crc32c";
-const CASTAGNOLI: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
 impl Message {
     /// A message with nothing but a topic and a payload.
@@ -52,14 +51,13 @@ impl Message {
     /// The message with its payload's checksum: a bit that flips on a link without TLS is then noticed.
     #[must_use]
     pub fn checked(mut self) -> Self {
-        self.checksum = Some(CASTAGNOLI.checksum(&self.payload));
+        self.checksum = Some(crc32c(&[&self.payload]));
         self
     }
 
     /// False where it has a checksum that is not its payload's.
     pub fn is_intact(&self) -> bool {
-        self.checksum
-            .is_none_or(|sum| sum == CASTAGNOLI.checksum(&self.payload))
+        self.checksum.is_none_or(|sum| sum == crc32c(&[&self.payload]))
     }
 }
 

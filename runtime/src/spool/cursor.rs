@@ -5,7 +5,7 @@
 
 use std::io;
 
-use crc::{CRC_32_ISCSI, Crc};
+use kerf_wire::seal::crc32c;
 
 use crate::ranges::Ranges;
 use crate::storage::Storage;
@@ -17,7 +17,6 @@ const NEW_NAME: &str = "cursor.new";
 const MAX_RANGES: usize = 65_536;
 /// Longest file, bytes.
 const MAX_BYTES: u64 = (MAX_RANGES as u64) * 16 + 32;
-const CASTAGNOLI: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
 /// The answered sequences, where the file is there and good.
 pub(super) fn read(storage: &dyn Storage, boot: u64) -> io::Result<Option<Ranges>> {
@@ -37,7 +36,7 @@ pub(super) fn read(storage: &dyn Storage, boot: u64) -> io::Result<Option<Ranges
 
 fn parse(bytes: &[u8], boot: u64) -> Option<Ranges> {
     let (body, checksum) = bytes.split_last_chunk::<4>()?;
-    if CASTAGNOLI.checksum(body) != u32::from_le_bytes(*checksum) {
+    if crc32c(&[body]) != u32::from_le_bytes(*checksum) {
         return None;
     }
     let numbers = body.strip_prefix(&MAGIC)?;
@@ -63,7 +62,7 @@ pub(super) fn write(storage: &mut dyn Storage, boot: u64, answered: &Ranges) -> 
         bytes.extend_from_slice(&first.to_le_bytes());
         bytes.extend_from_slice(&last.to_le_bytes());
     }
-    bytes.extend_from_slice(&CASTAGNOLI.checksum(&bytes).to_le_bytes());
+    bytes.extend_from_slice(&crc32c(&[&bytes]).to_le_bytes());
     // What an interrupted write left behind must not come in front.
     if storage.list()?.iter().any(|name| name == NEW_NAME) {
         storage.remove(NEW_NAME)?;

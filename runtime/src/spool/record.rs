@@ -10,13 +10,12 @@
 //! | 16..20 | CRC-32C over bytes 0..16 and the frame, u32 little-endian |
 //! | 20.. | the frame |
 
-use crc::{CRC_32_ISCSI, Crc, Table};
 use kerf_wire::limits::MAX_MESSAGE_BYTES;
+use kerf_wire::seal::crc32c;
 
 const MAGIC: [u8; 4] = *b"KFSR";
 /// Bytes before the frame.
 pub(super) const HEADER_BYTES: usize = 20;
-const CASTAGNOLI: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
 
 /// Appends a record; false, and nothing appended, when the frame is over the format's bound.
 pub(super) fn write(out: &mut Vec<u8>, sequence: u64, frame: &[u8]) -> bool {
@@ -37,10 +36,7 @@ pub(super) fn write(out: &mut Vec<u8>, sequence: u64, frame: &[u8]) -> bool {
 }
 
 fn checksum(header: &[u8], frame: &[u8]) -> u32 {
-    let mut digest = CASTAGNOLI.digest();
-    digest.update(header);
-    digest.update(frame);
-    digest.finalize()
+    crc32c(&[header, frame])
 }
 
 /// A record's header, not yet checked against its frame.

@@ -46,6 +46,31 @@ pub(super) struct BitReader<'a> {
     is_short: bool,
 }
 
+/// An Elias gamma code of a number above 0: rare, so it stands out of the way of what is not.
+#[cold]
+#[inline(never)]
+pub(super) fn put_gamma(bits: &mut BitWriter<'_>, number: u32) {
+    let length = number.ilog2();
+    bits.put(0, length);
+    // The leading one ends the zeros; the bits below it follow.
+    bits.put(1, 1);
+    bits.put(number & ((1 << length) - 1), length);
+}
+
+/// The inverse of [`put_gamma`], for numbers below 2^`most`.
+#[cold]
+#[inline(never)]
+pub(super) fn take_gamma(bits: &mut BitReader<'_>, most: u32) -> Option<u32> {
+    let mut length = 0;
+    while bits.take(1)? == 0 {
+        length += 1;
+        if length > most {
+            return None;
+        }
+    }
+    Some((1 << length) + bits.take(length)?)
+}
+
 impl<'a> BitReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self {

@@ -124,6 +124,7 @@ impl Plan<'_> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn load(&self, elements: &[[u8; 4]], start: usize, group: &Group, block: &mut Block) {
         let columns = self.sides().1;
         let first = self.table.layout == Layout::ChannelsFirst;
@@ -142,6 +143,7 @@ impl Plan<'_> {
         });
     }
 
+    #[inline(never)]
     pub(super) fn store(&self, elements: &mut [[u8; 4]], start: usize, group: &Group, block: &Block) {
         let columns = self.sides().1;
         let first = self.table.layout == Layout::ChannelsFirst;

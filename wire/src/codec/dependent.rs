@@ -9,7 +9,7 @@
 
 use alloc::vec::Vec;
 
-use super::bits::{BitReader, BitWriter};
+use super::bits::{BitReader, BitWriter, put_gamma, take_gamma};
 use super::blocks::{Plan, Steps};
 use super::laplace::{Class, SCALE};
 use super::pairs::{FIRST_ESCAPE, PAIRS, symbol, symbol_index, table_of, token_at};
@@ -93,12 +93,7 @@ impl Plan<'_> {
             let low = u32::from(class.plain_bits);
             let pair = magnitude >> 1 >> low;
             if pair >= PAIRS {
-                let above = pair - PAIRS + 1;
-                let length = above.ilog2();
-                bits.put(0, length);
-                // The leading one ends the zeros; the bits below it follow.
-                bits.put(1, 1);
-                bits.put(above & ((1 << length) - 1), length);
+                put_gamma(bits, pair - PAIRS + 1);
             }
             let has_sign = u32::from(magnitude != 0) & signed;
             let sign = u32::from(levels[lane] < 0.0) & has_sign;
@@ -159,7 +154,7 @@ impl Plan<'_> {
             let low = u32::from(class.plain_bits);
             let mut pair = token >> 1;
             if token >= FIRST_ESCAPE {
-                pair += above(bits).ok_or(BAD_LEVEL)?;
+                pair += take_gamma(bits, MAX_LEVEL.ilog2()).ok_or(BAD_LEVEL)? - 1;
                 if pair > self.table.max_level >> 1 >> low {
                     return Err(BAD_LEVEL);
                 }
@@ -195,18 +190,6 @@ impl Plan<'_> {
         }
         encoder.finish(out)
     }
-}
-
-/// What lies above the pairs of tokens, less one: an Elias gamma code.
-fn above(bits: &mut BitReader<'_>) -> Option<u32> {
-    let mut length = 0;
-    while bits.take(1)? == 0 {
-        length += 1;
-        if length > MAX_LEVEL.ilog2() {
-            return None;
-        }
-    }
-    Some((1 << length) - 1 + bits.take(length)?)
 }
 
 /// One frequency of a block: each lane's token, and the quantiser of its level.

@@ -107,7 +107,7 @@ const fn classes() -> [Class; MAX_CLASS as usize + 1] {
 }
 
 /// Slots that share an entry of [`NEAR`], as a power of two.
-const NEAR_BITS: u32 = 6;
+const NEAR_BITS: u32 = 9;
 const NEAR_SLOTS: usize = 1 << (SCALE - NEAR_BITS);
 static STARTS: [Starts; TABLES] = starts(&laplacians());
 static NEAR: [Near; TABLES] = near(&starts(&laplacians()));

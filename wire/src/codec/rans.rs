@@ -18,20 +18,20 @@ pub(super) const LOWEST: u32 = 1 << 15;
 /// Bytes of the states before the words.
 pub(super) const STATE_BYTES: usize = STATES * 4;
 
-/// A symbol's share of 2^scale, ready for encoding. `frequency` is 1 … 2^scale.
+/// A symbol's share of 2^scale, ready for encoding. `frequency` is 1 … 2^scale, scale at most 15.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Symbol {
-    most: u32,
     reciprocal: u32,
-    bias: u32,
-    complement: u32,
-    shift: u32,
+    bias: u16,
+    frequency: u16,
+    shift: u8,
+    scale: u8,
 }
 
 impl Symbol {
     #[allow(
         clippy::cast_possible_truncation,
-        reason = "a reciprocal is below 2^32, since frequency > 2^(log - 1)"
+        reason = "a reciprocal is below 2^32, since frequency > 2^(log - 1); a share below 2^16"
     )]
     pub(super) const fn new(start: u32, frequency: u32, scale: u32) -> Self {
         let total = 1_u32 << scale;
@@ -43,11 +43,11 @@ impl Symbol {
             (rounded_up as u32, log - 1, start)
         };
         Self {
-            most: frequency << (31 - scale),
             reciprocal,
-            bias,
-            complement: total - frequency,
-            shift,
+            bias: bias as u16,
+            frequency: frequency as u16,
+            shift: shift as u8,
+            scale: scale as u8,
         }
     }
 }
@@ -82,14 +82,15 @@ impl<'a> Encoder<'a> {
             _ => s3,
         };
         let mut x = *state;
-        if x >= symbol.most {
+        let (frequency, scale) = (u32::from(symbol.frequency), u32::from(symbol.scale));
+        if x >= frequency << (31 - scale) {
             self.words.push(x as u16);
             x >>= 16;
         }
         let quotient = ((u64::from(x) * u64::from(symbol.reciprocal)) >> 32) as u32 >> symbol.shift;
         *state = x
-            .wrapping_add(symbol.bias)
-            .wrapping_add(quotient.wrapping_mul(symbol.complement));
+            .wrapping_add(u32::from(symbol.bias))
+            .wrapping_add(quotient.wrapping_mul((1 << scale) - frequency));
     }
 
     /// Appends the number of words (u32), the states and the words to `out`.

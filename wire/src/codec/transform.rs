@@ -24,6 +24,8 @@ pub(super) type Block = [Lanes; MAX_BLOCK * MAX_BLOCK];
 static BASES: [[[f32; MAX_BLOCK]; MAX_BLOCK]; MAX_BLOCK] = bases();
 
 /// Position to frequency, in place; only the first `rows × columns` of the block are used.
+// Once a block: a copy for every caller would cost a board kilobytes.
+#[inline(never)]
 pub(super) fn forward(block: &mut Block, rows: usize, columns: usize) {
     let (Some(tall), Some(wide)) = (BASES.get(rows.wrapping_sub(1)), BASES.get(columns.wrapping_sub(1))) else {
         return;
@@ -37,6 +39,7 @@ pub(super) fn forward(block: &mut Block, rows: usize, columns: usize) {
 }
 
 /// Frequency to position, in place.
+#[inline(never)]
 pub(super) fn inverse(block: &mut Block, rows: usize, columns: usize) {
     let (Some(tall), Some(wide)) = (BASES.get(rows.wrapping_sub(1)), BASES.get(columns.wrapping_sub(1))) else {
         return;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::bits::{BitReader, BitWriter};
+use super::bits::{BitReader, BitWriter, put_gamma, take_gamma};
 use super::blocks::{Plan, Steps};
 use super::laplace::{Class, ESCAPE, SCALE};
 use super::rans::{Decoder, Encoder};
@@ -65,12 +65,7 @@ impl Plan<'_> {
         }
         let token = magnitude >> low;
         if token >= ESCAPE {
-            let above = token - ESCAPE + 1;
-            let length = above.ilog2();
-            bits.put(0, length);
-            // The leading one ends the zeros; the bits below it follow.
-            bits.put(1, 1);
-            bits.put(above & ((1 << length) - 1), length);
+            put_gamma(bits, token - ESCAPE + 1);
         }
         // The sign goes above the low bits, in one piece with them: at most 20 bits.
         let has_sign = u32::from(magnitude != 0 && self.table.signed);
@@ -84,14 +79,7 @@ impl Plan<'_> {
         let low = u32::from(class.plain_bits);
         let mut magnitude = token;
         if token >= ESCAPE {
-            let mut length = 0;
-            while bits.take(1)? == 0 {
-                length += 1;
-                if length > MAX_LEVEL.ilog2() {
-                    return None;
-                }
-            }
-            magnitude += (1 << length) - 1 + bits.take(length)?;
+            magnitude += take_gamma(bits, MAX_LEVEL.ilog2())? - 1;
         }
         if magnitude > self.table.max_level >> low {
             return None;
