@@ -40,6 +40,9 @@ pub(crate) struct Build {
     pub(crate) cpu: String,
     /// Features of `kerf-runtime`; its defaults are off.
     pub(crate) features: Vec<String>,
+    /// The codecs for size instead of speed: a third to two thirds of it. For boards whose tensors are small integers.
+    #[serde(default)]
+    pub(crate) small_codecs: bool,
 }
 
 /// What the result may weigh.

@@ -71,6 +71,11 @@ pub(crate) fn command(target: &Target, way: Way) -> Result<Command> {
         "--locked",
     ]);
     command.args(["--no-default-features", "--features", &build.features.join(",")]);
+    if build.small_codecs {
+        command
+            .arg("--config")
+            .arg(format!("profile.{PROFILE}.package.kerf-wire.opt-level=\"s\""));
+    }
     command.arg("--target").arg(match (way, build.glibc) {
         (Way::Zig, Some(glibc)) => format!("{}.{glibc}", build.triple),
         _ => build.triple.clone(),
