@@ -17,7 +17,7 @@ pub enum Blocks {
     Longest,
 }
 
-/// Below this step, in standard deviations, two quantisers take turns: there they save 0.03 to 0.19 bits an element of
+/// Below this step, in standard deviations, two quantisers take turns: there they saved 0.02 to 0.18 bits an element of
 /// EfficientNet-Lite0's and MobileNetV2's values at equal divergence of the answers, above it nothing.
 const TURNS_BELOW: f32 = 1.0;
 /// A step of one quantiser over the grid of two that do as much harm.
