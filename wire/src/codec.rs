@@ -39,9 +39,8 @@ mod transform;
 mod trellis;
 mod uniform;
 
-pub use dct::add_magnitudes;
 pub use id::{Packer, Quantiser};
-pub use spectrum::coefficients;
+pub use spectrum::{add_magnitudes, coefficients};
 pub use table::{Layout, MAX_BLOCK, MAX_CHANNELS, MAX_LEVEL, Table};
 
 /// What encodes one value: a codec and what it needs. Reading is less strict: the frame says what was used.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::laplace::Class;
 use super::pairs;
 use super::table::{Geometry, Layout, MAX_BLOCK, Table};
-use super::transform::{Block, LANES};
+use super::transform::{Block, LANES, forward};
 
 /// A step a frequency of a block: on the stack, so that a small tensor takes no more memory than its size allows.
 pub(super) type Steps = heapless::Vec<f32, { MAX_BLOCK * MAX_BLOCK }>;
@@ -24,6 +24,8 @@ pub(super) struct Plan<'a> {
 pub(super) struct Group {
     /// Index of the first element.
     first: usize,
+    /// That of the first lane.
+    pub(super) channel: usize,
     pub(super) lanes: usize,
     means: [f32; LANES],
     /// By frequency, then lane.
@@ -93,9 +95,23 @@ impl Plan<'_> {
         }
         Group {
             first,
+            channel,
             lanes,
             means,
             classes,
+        }
+    }
+
+    /// Calls `visit` with each block's group, its number in it and its coefficients, in coding order.
+    pub(super) fn transformed(&self, elements: &[[u8; 4]], mut visit: impl FnMut(&Group, usize, &mut Block)) {
+        let (rows, columns) = self.sides();
+        let mut block: Block = [[0.0; LANES]; MAX_BLOCK * MAX_BLOCK];
+        for group in self.groups() {
+            for index in 0..self.blocks_of_plane() {
+                self.load(elements, self.block_start(&group, index), &group, &mut block);
+                forward(&mut block, rows, columns);
+                visit(&group, index, &mut block);
+            }
         }
     }
 

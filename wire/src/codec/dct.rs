@@ -8,8 +8,7 @@ use alloc::vec::Vec;
 
 use super::blocks::{Plan, Steps};
 use super::rans::Encoder;
-use super::table::{Geometry, MAX_BLOCK, Table};
-use super::transform::{Block, LANES, forward};
+use super::table::{Geometry, Table};
 use super::{Codec, Coder, Parameters, all_finite};
 use crate::error::WireError;
 use crate::frame::TensorHeader;
@@ -86,30 +85,6 @@ pub(super) fn decode(codec: &Codec, header: &TensorHeader, payload: &[u8], out: 
     }
 }
 
-/// Adds the magnitudes of a tensor's coefficients, in steps of the table and before rounding, to `sums`: for channel c and
-/// frequency f of a block of a, `sums[c × a + f]`. Gives how many were added to each, so that a fit can take the mean.
-///
-/// # Errors
-/// When the tensor is no 32-bit floats of the table's channels and blocks, not finite, or `sums` has another length.
-pub fn add_magnitudes(table: &Table, tensor: &TensorRef<'_>, sums: &mut [f64]) -> Result<usize, WireError> {
-    table.check()?;
-    let geometry = Geometry::of(table, tensor.shape)
-        .filter(|_| tensor.dtype == crate::tensor::DType::F32 && all_finite(tensor.bytes))
-        .ok_or(WireError::BadCodec("the tensor does not fit the table of dct"))?;
-    let plan = Plan {
-        table,
-        geometry,
-        steps: Steps::from_slice(&table.steps).map_err(|_| WireError::BadCodec("a table of too many steps"))?,
-        coarseness: 0,
-    };
-    let area = plan.steps.len();
-    if sums.len() != area.saturating_mul(geometry.channels) {
-        return Err(WireError::BadCodec("one sum a channel and frequency"));
-    }
-    plan.add_magnitudes(tensor.bytes.as_chunks::<4>().0, sums);
-    Ok(plan.blocks_of_plane().saturating_mul(geometry.images))
-}
-
 /// The table's steps times 2^(coarseness/4); none where one leaves the normal floats.
 fn effective_steps(table: &Table, coarseness: i8) -> Option<Steps> {
     const QUARTERS: [f32; 4] = [1.0, 1.189_207_1, core::f32::consts::SQRT_2, 1.681_792_8];
@@ -122,25 +97,4 @@ fn effective_steps(table: &Table, coarseness: i8) -> Option<Steps> {
         steps.push(step).ok()?;
     }
     Some(steps)
-}
-
-impl Plan<'_> {
-    fn add_magnitudes(&self, elements: &[[u8; 4]], sums: &mut [f64]) {
-        let (rows, columns) = self.sides();
-        let area = self.steps.len();
-        let mut block: Block = [[0.0; LANES]; MAX_BLOCK * MAX_BLOCK];
-        for (index, group) in self.groups().enumerate() {
-            let channel = index % self.geometry.channels.div_ceil(LANES) * LANES;
-            for place in 0..self.blocks_of_plane() {
-                self.load(elements, self.block_start(&group, place), &group, &mut block);
-                forward(&mut block, rows, columns);
-                for (frequency, (lanes, step)) in block.iter().zip(&self.steps).enumerate() {
-                    let sums = sums.iter_mut().skip(channel * area + frequency).step_by(area);
-                    for (sum, x) in sums.zip(lanes).take(group.lanes) {
-                        *sum += f64::from((x / step).abs());
-                    }
-                }
-            }
-        }
-    }
 }

@@ -15,7 +15,7 @@ use super::laplace::{Class, SCALE};
 use super::pairs::{FIRST_ESCAPE, PAIRS, symbol, symbol_index, table_of, token_at};
 use super::rans::{Decoder, Encoder};
 use super::table::{MAX_BLOCK, MAX_LEVEL};
-use super::transform::{Block, LANES, Lanes, forward, inverse};
+use super::transform::{Block, LANES, Lanes, inverse};
 use super::trellis::Search;
 use crate::error::WireError;
 
@@ -52,29 +52,26 @@ impl Turns {
 impl Plan<'_> {
     /// Symbols in coding order; what is not part of them goes to `plain`.
     pub(super) fn to_symbols(&self, elements: &[[u8; 4]], symbols: &mut Vec<u16>, plain: &mut Vec<u8>) {
-        let (rows, columns) = self.sides();
         symbols.clear();
         symbols.reserve(elements.len());
         let per_step: Steps = self.steps.iter().map(|step| step.recip()).collect();
         let mut bits = BitWriter::new(plain);
-        let mut block: Block = [[0.0; LANES]; MAX_BLOCK * MAX_BLOCK];
         let mut search = Search::new(
             self.table.lambda,
             self.table.signed,
             self.table.max_level.min(MAX_LEVEL),
         );
-        for group in self.groups() {
-            let mut turns = Turns::default();
-            for index in 0..self.blocks_of_plane() {
-                self.load(elements, self.block_start(&group, index), &group, &mut block);
-                forward(&mut block, rows, columns);
-                search.levels(&mut block, &per_step, &group.classes, group.lanes, turns.states());
-                for (levels, classes) in block.iter().zip(group.classes.chunks_exact(group.lanes.max(1))) {
-                    let coded = self.put_row(levels, classes, &mut turns, &mut bits);
-                    symbols.extend_from_slice(coded.get(..group.lanes).unwrap_or_default());
-                }
+        let mut turns = Turns::default();
+        self.transformed(elements, |group, index, block| {
+            if index == 0 {
+                turns = Turns::default();
             }
-        }
+            search.levels(block, &per_step, &group.classes, group.lanes, turns.states());
+            for (levels, classes) in block.iter().zip(group.classes.chunks_exact(group.lanes.max(1))) {
+                let coded = self.put_row(levels, classes, &mut turns, &mut bits);
+                symbols.extend_from_slice(coded.get(..group.lanes).unwrap_or_default());
+            }
+        });
         bits.finish();
     }
 

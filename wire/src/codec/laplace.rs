@@ -19,12 +19,12 @@ pub(super) const SCALE: u32 = 14;
 pub(super) const TOKENS: usize = 16;
 /// The token of the larger magnitudes.
 pub(super) const ESCAPE: u32 = 15;
-/// Classes with a table of their own; from here on a class is that of four below with one more plain bit a level.
-const TABLES: usize = 24;
+/// The first class with a plain bit: its magnitudes are 4 on average, those of the class four above 8, and so on.
+const FIRST_PLAIN: i32 = 24;
 /// The highest class: magnitudes of 2^20 on average, with 19 plain bits.
-pub(super) const MAX_CLASS: i32 = FIRST_REPEATED + 4 * 19 + 3;
-/// Its magnitudes are 2 on average, those of the class four above 4, and so on.
-const FIRST_REPEATED: i32 = 20;
+pub(super) const MAX_CLASS: i32 = FIRST_PLAIN + 4 * 18 + 3;
+/// Classes with a table of their own; from here on a class is that of four below with one more plain bit a level.
+const TABLES: usize = FIRST_PLAIN as usize;
 
 /// A class of levels: its tables, and how many low bits travel plainly.
 #[derive(Debug, Clone, Copy)]
@@ -80,30 +80,30 @@ pub(super) type Symbols = [Symbol; TOKENS];
 /// The probabilities of the tokens of one table.
 pub(super) type Shares = [f64; TOKENS];
 
-static CLASSES: [Class; MAX_CLASS as usize + 1] = classes();
+static CLASSES: [Class; MAX_CLASS as usize + 1] = classes(TABLES);
 
+/// The classes where this many have a table of their own and those above use the last four in turn.
 #[allow(clippy::cast_possible_truncation, reason = "classes are below 100")]
-const fn classes() -> [Class; MAX_CLASS as usize + 1] {
+pub(super) const fn classes(tables: usize) -> [Class; MAX_CLASS as usize + 1] {
     let mut all = [Class {
         table: 0,
         plain_bits: 0,
     }; MAX_CLASS as usize + 1];
     let mut class = 0;
     while class < all.len() {
-        all[class] = if class < TABLES {
-            Class {
-                table: class as u8,
-                plain_bits: 0,
-            }
-        } else {
-            Class {
-                table: (FIRST_REPEATED as usize + class % 4) as u8,
-                plain_bits: ((class - FIRST_REPEATED as usize) / 4) as u8,
-            }
+        all[class] = Class {
+            table: if class < tables { class } else { tables - 4 + class % 4 } as u8,
+            plain_bits: plain_bits(class) as u8,
         };
         class += 1;
     }
     all
+}
+
+/// Low bits of a class's magnitudes that are not part of their tokens: one more every four classes.
+pub(super) const fn plain_bits(class: usize) -> usize {
+    const FIRST: usize = FIRST_PLAIN as usize;
+    if class < FIRST { 0 } else { (class - FIRST) / 4 + 1 }
 }
 
 /// Slots that share an entry of [`NEAR`], as a power of two.

@@ -13,7 +13,7 @@
 )]
 
 use super::laplace::{Class, MAX_CLASS, Near, SCALE, Shares, Starts, Symbols, TOKENS};
-use super::laplace::{exp, find, magnitude, near, starts, symbols};
+use super::laplace::{classes, exp, find, magnitude, near, plain_bits, starts, symbols};
 use super::rans::Symbol;
 
 /// Tokens below it come in pairs of an even and an odd one; it stands for all larger even magnitudes, the next for the odd.
@@ -22,7 +22,6 @@ pub(super) const FIRST_ESCAPE: u32 = 14;
 pub(super) const PAIRS: u32 = FIRST_ESCAPE / 2;
 /// Classes with a table of their own: from class 24 on with a plain bit, from 28 on with two; those above use the last four.
 const TABLES: usize = 32;
-const FIRST_PLAIN: usize = 24;
 
 /// The class of an expected magnitude in double steps.
 #[inline]
@@ -78,29 +77,7 @@ pub(super) fn number(class: Class) -> usize {
     usize::from(class.table) + 4 * usize::from(class.plain_bits.saturating_sub(2))
 }
 
-static CLASSES: [Class; MAX_CLASS as usize + 1] = classes();
-
-#[allow(clippy::cast_possible_truncation, reason = "classes are below 100")]
-const fn classes() -> [Class; MAX_CLASS as usize + 1] {
-    let mut all = [Class {
-        table: 0,
-        plain_bits: 0,
-    }; MAX_CLASS as usize + 1];
-    let mut class = 0;
-    while class < all.len() {
-        let last_four = TABLES - 4 + class % 4;
-        all[class] = Class {
-            table: if class < TABLES { class } else { last_four } as u8,
-            plain_bits: plain_bits(class) as u8,
-        };
-        class += 1;
-    }
-    all
-}
-
-const fn plain_bits(class: usize) -> usize {
-    if class < FIRST_PLAIN { 0 } else { (class - 20) / 4 }
-}
+static CLASSES: [Class; MAX_CLASS as usize + 1] = classes(TABLES);
 
 const ALL_STARTS: [Starts; 2 * TABLES] = starts(&all_shares());
 static STARTS: [Starts; 2 * TABLES] = ALL_STARTS;

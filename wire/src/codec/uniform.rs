@@ -7,33 +7,27 @@ use super::blocks::{Plan, Steps};
 use super::laplace::{Class, ESCAPE, SCALE};
 use super::rans::{Decoder, Encoder};
 use super::table::{MAX_BLOCK, MAX_LEVEL};
-use super::transform::{Block, LANES, forward, inverse};
+use super::transform::{Block, LANES, inverse};
 use crate::error::WireError;
 
 impl Plan<'_> {
     /// Levels in coding order; what is not part of their tokens goes to `plain`.
     pub(super) fn to_levels(&self, elements: &[[u8; 4]], levels: &mut Vec<i32>, plain: &mut Vec<u8>) {
-        let (rows, columns) = self.sides();
         levels.clear();
         levels.reserve(elements.len());
         let per_step: Steps = self.steps.iter().map(|step| step.recip()).collect();
         let mut bits = BitWriter::new(plain);
-        let mut block: Block = [[0.0; LANES]; MAX_BLOCK * MAX_BLOCK];
-        for group in self.groups() {
-            for index in 0..self.blocks_of_plane() {
-                self.load(elements, self.block_start(&group, index), &group, &mut block);
-                forward(&mut block, rows, columns);
-                let before = levels.len();
-                for (lanes, per_step) in block.iter().zip(&per_step) {
-                    let quantised = self.quantise(lanes, *per_step);
-                    levels.extend(quantised.iter().take(group.lanes));
-                }
-                let coded = levels.get(before..).unwrap_or_default();
-                for (level, class) in coded.iter().zip(&group.classes) {
-                    self.put_plain(*level, *class, &mut bits);
-                }
+        self.transformed(elements, |group, _, block| {
+            let before = levels.len();
+            for (lanes, per_step) in block.iter().zip(&per_step) {
+                let quantised = self.quantise(lanes, *per_step);
+                levels.extend(quantised.iter().take(group.lanes));
             }
-        }
+            let coded = levels.get(before..).unwrap_or_default();
+            for (level, class) in coded.iter().zip(&group.classes) {
+                self.put_plain(*level, *class, &mut bits);
+            }
+        });
         bits.finish();
     }
 
