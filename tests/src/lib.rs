@@ -69,6 +69,21 @@ pub fn model(name: &str) -> PathBuf {
     fixture(&format!("models/{name}.onnx"))
 }
 
+/// A new folder with the first pictures of digits and nothing else: the fixtures' folder holds archives too.
+pub fn digits(within: &Path, count: usize) -> PathBuf {
+    let pictures = within.join("digits");
+    std::fs::create_dir(&pictures).expect("a new folder");
+    let entries = std::fs::read_dir(fixture("images/digits")).expect("fixtures");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a fixture").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "png"));
+    files.sort();
+    for path in files.iter().take(count) {
+        let name = path.file_name().expect("a file has a name");
+        std::fs::copy(path, pictures.join(name)).expect("a copy");
+    }
+    pictures
+}
+
 fn program(variable: &str, name: &str) -> PathBuf {
     let beside_the_test = || {
         let test = std::env::current_exe().expect("a test has a file");

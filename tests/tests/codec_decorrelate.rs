@@ -6,9 +6,9 @@
     reason = "a test says what failed by panicking"
 )]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use kerf_tests::{fail, fixture, kerf, model, python, succeed};
+use kerf_tests::{digits, fail, kerf, model, python, succeed};
 
 const CUT: &str = "/r/r.1/Add_output_0";
 const GREY: [&str; 4] = ["--colour", "grey", "--scale", "255"];
@@ -31,23 +31,6 @@ for _ in range(8):
         assert a.shape == b.shape and numpy.abs(a - b).max() <= 1e-4 * numpy.abs(a).max(), (a, b)
     assert [o.name for o in old.get_outputs()] == [o.name for o in new.get_outputs()]
 ";
-
-/// The digits' pictures alone: the fixtures' folder holds an archive of another form too.
-fn digits(within: &Path, count: usize) -> PathBuf {
-    let pictures = within.join("digits");
-    std::fs::create_dir(&pictures).unwrap();
-    let entries = std::fs::read_dir(fixture("images/digits"))
-        .unwrap()
-        .map(|e| e.unwrap().path());
-    let mut files: Vec<PathBuf> = entries
-        .filter(|path| path.extension().is_some_and(|e| e == "png"))
-        .collect();
-    files.sort();
-    for path in files.iter().take(count) {
-        std::fs::copy(path, pictures.join(path.file_name().unwrap())).unwrap();
-    }
-    pictures
-}
 
 fn decorrelate(from: &str, at: &str, data: &Path, to: &Path) -> std::process::Command {
     let mut command = kerf();

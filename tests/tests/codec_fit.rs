@@ -6,9 +6,9 @@
     reason = "a test says what failed by panicking"
 )]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use kerf_tests::{fail, fixture, kerf, model, succeed};
+use kerf_tests::{digits, fail, kerf, model, succeed};
 use serde_json::Value;
 
 const CUT: &str = "/r/r.2/Relu_1_output_0";
@@ -23,19 +23,6 @@ fn split(dir: &Path) {
             .args(args)
             .arg(dir),
     );
-}
-
-/// The digits' pictures alone: the fixtures' folder holds an archive of another form too.
-fn digits(within: &Path) -> PathBuf {
-    let pictures = within.join("digits");
-    std::fs::create_dir(&pictures).unwrap();
-    for entry in std::fs::read_dir(fixture("images/digits")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|ending| ending == "png") {
-            std::fs::copy(&path, pictures.join(path.file_name().unwrap())).unwrap();
-        }
-    }
-    pictures
 }
 
 fn codec(dir: &Path) -> Value {
@@ -63,7 +50,7 @@ fn a_fitted_bundle_names_its_codec_and_keeps_the_answers() {
     split(&dir);
     assert_eq!(codec(&dir), Value::Null);
     std::fs::write(dir.join("manifest.sig"), "of the manifest before").unwrap();
-    let digits = digits(folder.path());
+    let digits = digits(folder.path(), usize::MAX);
     let mut fit = kerf();
     fit.args(["codec", "fit"])
         .arg(&dir)
@@ -99,7 +86,7 @@ fn a_coarser_codec_is_allowed_for_a_link_that_is_behind_and_told() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("bundle");
     split(&dir);
-    let digits = digits(folder.path());
+    let digits = digits(folder.path(), usize::MAX);
     let fit = |loss: &str| {
         let mut fit = kerf();
         fit.args(["codec", "fit"]).arg(&dir).arg("--data").arg(&digits);
