@@ -20,5 +20,5 @@ pub use baseline::{jpeg, uniform};
 pub use data::{Data, DataArgs, Labelled};
 pub use fit::{BASE_STEP, Fitted, coarser, codec, codecs, fit};
 pub use table::{Blocks, SENSITIVITY, table};
-pub use tally::{Score, best_class};
+pub use tally::{Score, best_class, distance};
 pub use trial::{Passed, Sample, Trial, TrialError};

@@ -78,7 +78,7 @@ pub fn is_known(backend: &str) -> bool {
 pub fn takes(backend: &str, op: &str, domain: &str) -> bool {
     static TRACT: LazyLock<HashSet<String>> =
         LazyLock::new(|| tract_onnx::onnx().op_register.0.keys().cloned().collect());
-    let is_own = matches!(domain, "" | "ai.onnx");
+    let is_own = crate::onnx::is_standard(domain);
     match backend {
         "tract" => TRACT.contains(op) && (is_own || matches!(domain, "ai.onnx.ml" | "com.microsoft")),
         "onnxruntime" => is_own || matches!(domain, "ai.onnx.ml" | "com.microsoft"),

@@ -64,7 +64,8 @@ fn whole(level: f64) -> i64 {
     whole
 }
 
-fn deviation(tensors: &[&Tensor]) -> f64 {
+/// Standard deviation of all elements.
+pub(super) fn deviation(tensors: &[&Tensor]) -> f64 {
     let all = || tensors.iter().flat_map(|t| t.as_slice::<f32>()).map(|x| f64::from(*x));
     let count = all().count().max(1) as f64;
     let mean = all().sum::<f64>() / count;

@@ -97,7 +97,7 @@ impl Tally {
 }
 
 /// Squared distance of two tensors of floats, and the first one's square.
-fn distance(raw: &Tensor, back: &Tensor) -> (f64, f64) {
+pub fn distance(raw: &Tensor, back: &Tensor) -> (f64, f64) {
     let pairs = raw.as_slice::<f32>().iter().zip(back.as_slice::<f32>());
     pairs.fold((0.0, 0.0), |(error, power), (a, b)| {
         let (a, b) = (f64::from(*a), f64::from(*b));

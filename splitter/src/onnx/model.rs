@@ -162,9 +162,7 @@ impl Model {
 
     /// The default domain's opset; 1 where the model names none (IR versions before 3).
     pub fn opset(&self) -> i64 {
-        let default = |domain: &str| domain.is_empty() || domain == "ai.onnx";
-        let named = self.header.opset_import.iter().find(|o| default(o.domain()));
-        named.map_or(1, super::proto::OperatorSetIdProto::version)
+        super::opset(&self.header.opset_import)
     }
 
     /// True when this graph input is an initialiser as well (IR version 3, or an overridable default).

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
-
 use crate::onnx::proto::tensor_proto::{DataLocation, DataType};
 use crate::onnx::proto::{GraphProto, TensorProto};
 
@@ -102,31 +100,4 @@ pub(super) fn floats(tensor: &TensorProto) -> Result<Floats, QuantizeError> {
         });
     }
     Ok(Floats { data, dims })
-}
-
-/// A tensor of raw little-endian bytes.
-pub(super) fn raw(name: &str, kind: DataType, dims: &[usize], bytes: Vec<u8>) -> TensorProto {
-    TensorProto {
-        name: Some(name.to_owned()),
-        data_type: Some(kind as i32),
-        dims: dims.iter().map(|&d| i64::try_from(d).unwrap_or(i64::MAX)).collect(),
-        raw_data: Some(Bytes::from(bytes)),
-        ..TensorProto::default()
-    }
-}
-
-/// A tensor of 32-bit floats.
-pub(super) fn from_floats(name: &str, dims: &[usize], data: &[f32]) -> TensorProto {
-    raw(
-        name,
-        DataType::Float,
-        dims,
-        data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-    )
-}
-
-/// A list of 64-bit integers.
-pub(super) fn from_integers(name: &str, data: &[i64]) -> TensorProto {
-    let bytes = data.iter().flat_map(|x| x.to_le_bytes()).collect();
-    raw(name, DataType::Int64, &[data.len()], bytes)
 }

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
+use crate::onnx::write::{self, Names, from_floats, raw};
 
-use super::consts::{Constants, from_floats, raw};
-use super::edit::{self, Names, graph_of, label};
+use super::consts::Constants;
+use super::edit::{self, graph_of, label};
 use super::integer::{Integer, weight};
 use super::layer::{Layer, channel_dims, layer};
 use super::limits::MAX_DEPTH;
@@ -32,7 +33,7 @@ pub fn dynamic(mut model: ModelProto, options: Dynamic) -> Result<Quantized, Qua
     edit::lift_constants(&mut model)?;
     opset::raise(&mut model, 11)?;
     let graph = graph_of(&mut model)?;
-    let mut names = Names::of(graph)?;
+    let mut names = Names::of(graph);
     super::fold::batch_norms(graph, &mut names)?;
     let mut work = Work {
         options,
@@ -125,26 +126,26 @@ impl Work {
         let accumulator = self.names.fresh(&format!("{output}_int32"));
         let real = self.names.fresh(&format!("{output}_float"));
         let scales = self.names.fresh(&format!("{output}_scale"));
-        let mut product = edit::node(
+        let mut product = write::node(
             layer.op,
             &[&activation.integers, &integers, &activation.zero_point, &zero_point],
             &[&accumulator],
         );
         product.name = Some(format!("{}_quant", label(node)));
         product.attribute = layer.attributes;
-        let mut cast = edit::node("Cast", &[&accumulator], &[&real]);
+        let mut cast = write::node("Cast", &[&accumulator], &[&real]);
         cast.attribute
-            .push(edit::integer_attribute("to", DataType::Float as i64));
+            .push(write::integer_attribute("to", DataType::Float as i64));
         nodes.push(product);
         nodes.push(cast);
-        nodes.push(edit::node("Mul", &[&activation.scale, &scale], &[&scales]));
+        nodes.push(write::node("Mul", &[&activation.scale, &scale], &[&scales]));
         match layer.bias {
             Some(bias) => {
                 let scaled = self.names.fresh(&format!("{output}_scaled"));
-                nodes.push(edit::node("Mul", &[&real, &scales], &[&scaled]));
-                nodes.push(edit::node("Add", &[&scaled, &bias], &[output]));
+                nodes.push(write::node("Mul", &[&real, &scales], &[&scaled]));
+                nodes.push(write::node("Add", &[&scaled, &bias], &[output]));
             }
-            None => nodes.push(edit::node("Mul", &[&real, &scales], &[output])),
+            None => nodes.push(write::node("Mul", &[&real, &scales], &[output])),
         }
         self.converted += 1;
     }
@@ -156,7 +157,7 @@ impl Work {
             zero_point: self.names.fresh(&format!("{input}_zero_point")),
         };
         let outputs = [made.integers.as_str(), &made.scale, &made.zero_point];
-        nodes.push(edit::node("DynamicQuantizeLinear", &[input], &outputs));
+        nodes.push(write::node("DynamicQuantizeLinear", &[input], &outputs));
         made
     }
 

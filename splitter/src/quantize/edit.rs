@@ -1,62 +1,12 @@
-//! Small tools for rewriting a graph: fresh names, nodes, attributes, who reads what.
+//! Small tools for reading a graph that is rewritten: attributes, who reads what, what nobody reads.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::onnx::proto::attribute_proto::AttributeType;
 use crate::onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
+use crate::onnx::write::{bodies, from_floats, from_integers};
 
 use super::QuantizeError;
-use super::consts::{from_floats, from_integers};
 use super::limits::MAX_DEPTH;
-
-/// Names that are taken, in the graph and all of its bodies (an inner name may not hide an outer one).
-#[derive(Debug, Clone, Default)]
-pub(super) struct Names {
-    taken: HashSet<String>,
-}
-
-impl Names {
-    pub(super) fn of(graph: &GraphProto) -> Result<Self, QuantizeError> {
-        let mut names = Self::default();
-        names.collect(graph, 0)?;
-        Ok(names)
-    }
-
-    fn collect(&mut self, graph: &GraphProto, depth: usize) -> Result<(), QuantizeError> {
-        if depth > MAX_DEPTH {
-            return Err(QuantizeError::Model(format!("bodies nested deeper than {MAX_DEPTH}")));
-        }
-        let values = graph.input.iter().chain(&graph.output).chain(&graph.value_info);
-        self.taken.extend(values.map(|v| v.name().to_owned()));
-        self.taken.extend(graph.initializer.iter().map(|t| t.name().to_owned()));
-        for node in &graph.node {
-            self.taken.extend(node.input.iter().chain(&node.output).cloned());
-            self.taken.insert(node.name().to_owned());
-            for body in bodies(node) {
-                self.collect(body, depth + 1)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// `base` where it is free, else `base_2`, `base_3`, …
-    pub(super) fn fresh(&mut self, base: &str) -> String {
-        let mut name = base.to_owned();
-        let mut number = 1_usize;
-        while !self.taken.insert(name.clone()) {
-            number += 1;
-            name = format!("{base}_{number}");
-        }
-        name
-    }
-}
-
-/// The bodies of a node (If, Loop, Scan).
-pub(super) fn bodies(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
-    node.attribute
-        .iter()
-        .flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs))
-}
 
 /// How many places read each value: node inputs, bodies' captures, graph outputs (counted as readers too).
 pub(super) fn readers(graph: &GraphProto) -> HashMap<String, usize> {
@@ -78,17 +28,6 @@ pub(super) fn readers(graph: &GraphProto) -> HashMap<String, usize> {
     readers
 }
 
-/// A node without attributes, named after its first output.
-pub(super) fn node(op: &str, inputs: &[&str], outputs: &[&str]) -> NodeProto {
-    NodeProto {
-        op_type: Some(op.to_owned()),
-        name: outputs.first().map(|o| format!("{o}_{op}")),
-        input: inputs.iter().map(|&s| s.to_owned()).collect(),
-        output: outputs.iter().map(|&s| s.to_owned()).collect(),
-        ..NodeProto::default()
-    }
-}
-
 /// The node's name, or its first output where it has none.
 pub(super) fn label(node: &NodeProto) -> String {
     match node.name() {
@@ -99,7 +38,7 @@ pub(super) fn label(node: &NodeProto) -> String {
 
 /// True for an operator of ONNX itself.
 pub(super) fn is_standard(node: &NodeProto) -> bool {
-    matches!(node.domain(), "" | "ai.onnx")
+    crate::onnx::is_standard(node.domain())
 }
 
 pub(super) fn attribute<'n>(node: &'n NodeProto, name: &str) -> Option<&'n AttributeProto> {
@@ -112,15 +51,6 @@ pub(super) fn integer(node: &NodeProto, name: &str, default: i64) -> i64 {
 
 pub(super) fn float(node: &NodeProto, name: &str, default: f32) -> f32 {
     attribute(node, name).and_then(|a| a.f).unwrap_or(default)
-}
-
-pub(super) fn integer_attribute(name: &str, value: i64) -> AttributeProto {
-    AttributeProto {
-        name: Some(name.to_owned()),
-        r#type: Some(AttributeType::Int as i32),
-        i: Some(value),
-        ..AttributeProto::default()
-    }
 }
 
 /// The graph, or the error that there is none.

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 
 use crate::onnx::proto::{GraphProto, NodeProto};
+use crate::onnx::write::{Names, from_floats};
 
 use super::QuantizeError;
-use super::consts::{Constants, Floats, from_floats};
-use super::edit::{Names, float, integer, is_standard, readers, sweep};
+use super::consts::{Constants, Floats};
+use super::edit::{float, integer, is_standard, readers, sweep};
 
 /// Folds all that can be; gives how many.
 pub(super) fn batch_norms(graph: &mut GraphProto, names: &mut Names) -> Result<usize, QuantizeError> {

@@ -10,9 +10,10 @@ use half::f16;
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::proto::type_proto::Value;
 use crate::onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use crate::onnx::write::{self, Names, raw};
 
-use super::consts::{floats, raw};
-use super::edit::{self, Names, graph_of, is_standard};
+use super::consts::floats;
+use super::edit::{self, graph_of, is_standard};
 use super::limits::MAX_DEPTH;
 use super::{Kept, QuantizeError, Quantized};
 
@@ -55,7 +56,7 @@ pub fn half(mut model: ModelProto) -> Result<Quantized, QuantizeError> {
         let (name, op) = (edit::label(node), node.op_type());
         return Err(QuantizeError::Model(format!("node {name}: {op} has no fp16 form")));
     }
-    let names = Names::of(graph)?;
+    let names = Names::of(graph);
     let mut work = Work {
         names,
         float_constants: HashSet::new(),
@@ -188,8 +189,8 @@ impl Work {
 }
 
 fn cast(from: &str, to: &str, kind: DataType) -> NodeProto {
-    let mut node = edit::node("Cast", &[from], &[to]);
-    node.attribute.push(edit::integer_attribute("to", kind as i64));
+    let mut node = write::node("Cast", &[from], &[to]);
+    node.attribute.push(write::integer_attribute("to", kind as i64));
     node
 }
 

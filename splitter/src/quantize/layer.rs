@@ -1,10 +1,11 @@
 //! A node that dynamic quantization can convert, taken apart.
 
 use crate::onnx::proto::{AttributeProto, GraphProto, NodeProto};
+use crate::onnx::write::{Names, from_floats};
 
 use super::QuantizeError;
-use super::consts::{Constants, Floats, from_floats};
-use super::edit::{Names, float, integer, is_standard};
+use super::consts::{Constants, Floats};
+use super::edit::{float, integer, is_standard};
 
 /// One layer, taken apart: `y = x · w × factor + bias`.
 pub(super) struct Layer {

@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 
+use crate::onnx::opset;
 use crate::onnx::proto::type_proto::Value;
-use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto};
+use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
+use crate::onnx::write::{Names, bodies, from_floats, from_integers, integer_attribute};
 
 use super::QuantizeError;
-use super::consts::{from_floats, from_integers};
-use super::edit::{Names, attribute, bodies, graph_of, integer_attribute, is_standard, label};
+use super::edit::{attribute, graph_of, is_standard, label};
 use super::limits::MAX_RANK;
 
 /// Same meaning in every version from 7 to 13 (types were added, negative axes allowed, nothing else).
@@ -95,18 +96,9 @@ const UNCHANGED: &[&str] = &[
     "Xor",
 ];
 
-/// The version of ONNX's own operators that the model imports.
-pub(super) fn version(model: &ModelProto) -> i64 {
-    model
-        .opset_import
-        .iter()
-        .find(|o| matches!(o.domain(), "" | "ai.onnx"))
-        .map_or(1, OperatorSetIdProto::version)
-}
-
 /// Raises the model to `needed` (11 or 13) when it is below.
 pub(super) fn raise(model: &mut ModelProto, needed: i64) -> Result<(), QuantizeError> {
-    let got = version(model);
+    let got = opset(&model.opset_import);
     if got >= needed {
         return Ok(());
     }
@@ -123,7 +115,7 @@ pub(super) fn raise(model: &mut ModelProto, needed: i64) -> Result<(), QuantizeE
         return Err(refuse(&graph.node.first().cloned().unwrap_or_default(), why));
     }
     let ranks = ranks(graph);
-    let mut names = Names::of(graph)?;
+    let mut names = Names::of(graph);
     let mut raising = Raising {
         got,
         needed,
@@ -137,7 +129,7 @@ pub(super) fn raise(model: &mut ModelProto, needed: i64) -> Result<(), QuantizeE
     let constants = raising.constants;
     graph.initializer.extend(constants);
     for import in &mut model.opset_import {
-        if matches!(import.domain(), "" | "ai.onnx") {
+        if crate::onnx::is_standard(import.domain()) {
             import.version = Some(needed);
         }
     }

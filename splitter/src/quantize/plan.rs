@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use kerf_wire::DType;
 
 use crate::onnx::proto::{ModelProto, ValueInfoProto};
+use crate::onnx::write::{self, Names};
 use crate::onnx::{ElementType, declare};
 
 use super::choice::Choice;
-use super::edit::{self, Names, graph_of};
+use super::edit::{self, graph_of};
 use super::integer::Integer;
 use super::ranges::Channels;
 use super::{Kept, QuantizeError, Quantized, Ranges, opset, qdq};
@@ -83,7 +84,7 @@ impl Static {
         edit::lift_constants(&mut model)?;
         opset::raise(&mut model, if options.per_channel { 13 } else { 11 })?;
         let graph = graph_of(&mut model)?;
-        let mut names = Names::of(graph)?;
+        let mut names = Names::of(graph);
         super::fold::batch_norms(graph, &mut names)?;
         let mut choice = Choice::new(graph, &options);
         for place in 0..graph.node.len() {
@@ -138,8 +139,8 @@ impl Static {
         if let Some(graph) = &mut model.graph {
             for observed in &self.observed {
                 // One row, so that the output's rank is known without inferring any shape.
-                let mut flat = edit::node("Flatten", &[&observed.value], &[&observed.output]);
-                flat.attribute.push(edit::integer_attribute("axis", 0));
+                let mut flat = write::node("Flatten", &[&observed.value], &[&observed.output]);
+                flat.attribute.push(write::integer_attribute("axis", 0));
                 graph.node.push(flat);
                 graph.output.push(row_of_floats(&observed.output));
             }

@@ -8,9 +8,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
+use crate::onnx::write::{self, Names, from_floats, raw};
 
-use super::consts::{Constants, from_floats, raw};
-use super::edit::{self, Names, graph_of, is_standard};
+use super::consts::Constants;
+use super::edit::{self, graph_of, is_standard};
 use super::integer::{Affine, Integer};
 use super::plan::{Role, Static, StaticOptions};
 use super::{QuantizeError, Ranges};
@@ -209,12 +210,12 @@ impl Work<'_> {
             &[],
             vec![affine.zero_point.to_le_bytes()[0]],
         ));
-        self.nodes.push(edit::node(
+        self.nodes.push(write::node(
             "QuantizeLinear",
             &[value, &scale, &zero_point],
             &[&integers],
         ));
-        self.nodes.push(edit::node(
+        self.nodes.push(write::node(
             "DequantizeLinear",
             &[&integers, &scale, &zero_point],
             &[&twin],

@@ -3,14 +3,10 @@
 //! The model computes what it did: between its two new convolutions lies a value that a cut may send in the place of the
 //! old one. Nothing else has to know: splitting, verifying, tables and stages take the new model as any other.
 
-use std::collections::HashSet;
-
-use bytes::Bytes;
-
 use super::Decorrelation;
-use crate::onnx::proto::attribute_proto::AttributeType;
-use crate::onnx::proto::tensor_proto::DataType;
-use crate::onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
+use crate::onnx::opset;
+use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
+use crate::onnx::write::{Names, bodies, from_floats, integer_attribute, node};
 
 /// The least operator set whose `Gemm` adds a bias without being told to.
 const LEAST_OPSET: i64 = 7;
@@ -60,12 +56,7 @@ pub fn insert(
     rank: usize,
     transform: &Decorrelation,
 ) -> Result<Inserted, InsertError> {
-    let standard = |domain: &str| matches!(domain, "" | "ai.onnx");
-    let opset = model
-        .opset_import
-        .iter()
-        .find(|o| standard(o.domain()))
-        .map_or(0, |o| o.version());
+    let opset = opset(&model.opset_import);
     if opset < LEAST_OPSET {
         return Err(InsertError::Opset(opset));
     }
@@ -86,15 +77,9 @@ pub fn insert(
             node: node.name().to_owned(),
         });
     }
-    let taken = names(graph);
-    let fresh = |base: String| {
-        let numbered = (2..).map(|number| format!("{base}_{number}"));
-        std::iter::once(base.clone())
-            .chain(numbered)
-            .find(|name| !taken.contains(name))
-    };
-    let components = fresh(format!("{value}_components")).unwrap_or_default();
-    let restored = fresh(format!("{value}_restored")).unwrap_or_default();
+    let mut names = Names::of(graph);
+    let components = names.fresh(&format!("{value}_components"));
+    let restored = names.fresh(&format!("{value}_restored"));
     let readers = graph.node.iter_mut().flat_map(|node| &mut node.input);
     readers
         .filter(|input| *input == value)
@@ -103,65 +88,39 @@ pub fn insert(
     let channels = transform.means.len();
     let mean = |row: &[f32]| -row.iter().zip(&transform.means).map(|(w, m)| w * m).sum::<f32>();
     let bias: Vec<f32> = transform.forward.chunks_exact(channels.max(1)).map(mean).collect();
-    let there = operator(graph, rank, value, &components, &transform.forward, &bias);
-    let back = operator(
-        graph,
-        rank,
-        &components,
-        &restored,
-        &transform.inverse,
-        &transform.means,
-    );
+    let mut operator = Operator { graph, names, rank };
+    let there = operator.product(value, &components, &transform.forward, &bias);
+    let back = operator.product(&components, &restored, &transform.inverse, &transform.means);
     graph.node.splice(made + 1..=made, [there, back]);
     Ok(Inserted { model, components })
 }
 
-/// A product with a matrix across axis 1, its weights among the graph's initialisers.
-fn operator(graph: &mut GraphProto, rank: usize, from: &str, to: &str, matrix: &[f32], bias: &[f32]) -> NodeProto {
-    let (weights, biases) = (format!("{to}_weight"), format!("{to}_bias"));
-    let channels = bias.len();
-    // A matrix has the axes [out, in]; a convolution's kernel one more a spatial axis.
-    let mut dims = vec![channels, channels];
-    dims.resize(rank.max(2), 1);
-    graph.initializer.push(floats(&weights, &dims, matrix));
-    graph.initializer.push(floats(&biases, &[channels], bias));
-    let dense = rank <= 2;
-    NodeProto {
-        op_type: Some(if dense { "Gemm" } else { "Conv" }.to_owned()),
-        name: Some(format!("{to}_node")),
-        input: vec![from.to_owned(), weights, biases],
-        output: vec![to.to_owned()],
-        attribute: if dense { vec![transposed()] } else { Vec::new() },
-        ..NodeProto::default()
-    }
+/// What a new operator needs of the graph.
+struct Operator<'a> {
+    graph: &'a mut GraphProto,
+    names: Names,
+    rank: usize,
 }
 
-/// Gemm: B is [out, in].
-fn transposed() -> AttributeProto {
-    AttributeProto {
-        name: Some("transB".to_owned()),
-        r#type: Some(AttributeType::Int as i32),
-        i: Some(1),
-        ..AttributeProto::default()
+impl Operator<'_> {
+    /// A product with a matrix across axis 1, its weights among the graph's initialisers.
+    fn product(&mut self, from: &str, to: &str, matrix: &[f32], bias: &[f32]) -> NodeProto {
+        let weights = self.names.fresh(&format!("{to}_weight"));
+        let biases = self.names.fresh(&format!("{to}_bias"));
+        let channels = bias.len();
+        // A matrix has the axes [out, in]; a convolution's kernel one more a spatial axis.
+        let mut dims = vec![channels, channels];
+        dims.resize(self.rank.max(2), 1);
+        self.graph.initializer.push(from_floats(&weights, &dims, matrix));
+        self.graph.initializer.push(from_floats(&biases, &[channels], bias));
+        let inputs = [from, &weights, &biases];
+        if self.rank > 2 {
+            return node("Conv", &inputs, &[to]);
+        }
+        let mut product = node("Gemm", &inputs, &[to]);
+        product.attribute.push(integer_attribute("transB", 1));
+        product
     }
-}
-
-fn floats(name: &str, dims: &[usize], data: &[f32]) -> TensorProto {
-    TensorProto {
-        name: Some(name.to_owned()),
-        data_type: Some(DataType::Float as i32),
-        dims: dims.iter().map(|d| i64::try_from(*d).unwrap_or(i64::MAX)).collect(),
-        raw_data: Some(Bytes::from(
-            data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>(),
-        )),
-        ..TensorProto::default()
-    }
-}
-
-fn bodies(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
-    node.attribute
-        .iter()
-        .flat_map(|a| a.g.as_deref().into_iter().chain(&a.graphs))
 }
 
 /// True where a body or one inside it reads the name. The reader of files has bounded how deep they lie.
@@ -170,28 +129,4 @@ fn reads(body: &GraphProto, value: &str) -> bool {
     direct
         || body.output.iter().any(|o| o.name() == value)
         || body.node.iter().flat_map(bodies).any(|inner| reads(inner, value))
-}
-
-/// Every name of the graph and its bodies that a new value could be taken for, with those that our operators would get.
-fn names(graph: &GraphProto) -> HashSet<String> {
-    fn collect(graph: &GraphProto, names: &mut HashSet<String>) {
-        names.extend(graph.input.iter().chain(&graph.value_info).map(|v| v.name().to_owned()));
-        for name in graph.initializer.iter().map(TensorProto::name) {
-            names.insert(name.to_owned());
-            // A weight of this name belongs to a value that is taken too.
-            names.extend(
-                ["_weight", "_bias"]
-                    .iter()
-                    .filter_map(|end| name.strip_suffix(end))
-                    .map(str::to_owned),
-            );
-        }
-        for node in &graph.node {
-            names.extend(node.output.iter().chain(&node.input).cloned());
-            bodies(node).for_each(|body| collect(body, names));
-        }
-    }
-    let mut all = HashSet::new();
-    collect(graph, &mut all);
-    all
 }

@@ -9,6 +9,7 @@ use kerf_wire::codec::{Codec, Coder};
 
 use super::answer::Answer;
 use super::{DecorrelateError, Fitting, channels, plane};
+use crate::codec::baseline::deviation;
 use crate::codec::table::{Blocks, table};
 use crate::codec::trial::Trial;
 
@@ -28,7 +29,8 @@ pub(super) fn gram(
     let calibration = trial.calibration(value);
     let channels = calibration.first().map_or(0, |t| channels(t));
     let table = table(&calibration, Blocks::Longest, STEP)?;
-    let deviation = deviation(&calibration);
+    #[allow(clippy::cast_possible_truncation, reason = "a deviation of 32-bit floats")]
+    let size = SIZE * deviation(&calibration) as f32;
     let codec = Codec::dct(table)?;
     let mut random = fastrand::Rng::with_seed(fitting.seed);
     let chosen = random.choose_multiple(0..calibration.len(), fitting.inputs);
@@ -38,7 +40,7 @@ pub(super) fn gram(
             continue;
         };
         let Some(tensor) = crossing.get(value) else { continue };
-        let error = error(&codec, tensor, SIZE * deviation, &mut random)?;
+        let error = error(&codec, tensor, size, &mut random)?;
         let answer = Answer::of(&trial.output("raw", crossing.clone())?)?;
         progress();
         let mut changes = Vec::with_capacity(channels);
@@ -53,20 +55,6 @@ pub(super) fn gram(
         add_products(&mut gram, &changes);
     }
     Ok(gram)
-}
-
-/// Root of the mean square about the mean.
-fn deviation(tensors: &[&Tensor]) -> f32 {
-    let mut count = 0.0_f64;
-    let (mut sum, mut squares) = (0.0, 0.0);
-    for x in tensors.iter().flat_map(|t| t.as_slice::<f32>()) {
-        let x = f64::from(*x);
-        (count, sum, squares) = (count + 1.0, sum + x, squares + x * x);
-    }
-    let mean = sum / f64::max(count, 1.0);
-    #[allow(clippy::cast_possible_truncation, reason = "a deviation of 32-bit floats")]
-    let deviation = (squares / f64::max(count, 1.0) - mean * mean).max(0.0).sqrt() as f32;
-    deviation
 }
 
 /// What the codec does to one channel of each image of a tensor, chosen by chance, brought to the power `size`².

@@ -12,7 +12,7 @@ use prost::Message as _;
 use super::progress;
 use super::survey::open;
 use crate::codec::decorrelate::{Decorrelation, Fitting, InsertError, fit, insert, runs};
-use crate::codec::{Data, DataArgs, Trial, best_class};
+use crate::codec::{Data, DataArgs, Trial, best_class, distance};
 use crate::commands::image::ImageArgs;
 use crate::commands::{find_values, print, read_graph, write_whole};
 use crate::exit::{Exit, Failure, OrExit as _};
@@ -110,11 +110,7 @@ fn compare(before: &mut Step, after: &mut Step, data: &Data) -> Result<Judged, F
     let mut judged = Judged::default();
     for (input, _) in &data.judge {
         let (old, new) = (first(before, input)?, first(after, input)?);
-        let pairs = old.as_slice::<f32>().iter().zip(new.as_slice::<f32>());
-        let (moved, power) = pairs.fold((0.0, 0.0), |(moved, power), (a, b)| {
-            let (a, b) = (f64::from(*a), f64::from(*b));
-            (moved + (a - b).powi(2), power + a * a)
-        });
+        let (moved, power) = distance(&old, &new);
         let by = (moved / f64::max(power, f64::MIN_POSITIVE)).sqrt();
         // Not a number is no answer either.
         if !(0.0..=MOST_MOVED).contains(&by) {

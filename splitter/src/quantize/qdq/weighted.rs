@@ -5,9 +5,10 @@
 
 use crate::onnx::proto::tensor_proto::DataType;
 use crate::onnx::proto::{GraphProto, NodeProto};
+use crate::onnx::write::{self, from_floats, raw};
 
 use super::super::QuantizeError;
-use super::super::consts::{Floats, from_floats, raw};
+use super::super::consts::Floats;
 use super::super::edit::{self, integer};
 use super::super::integer::{Affine, bias, weight};
 use super::Work;
@@ -152,10 +153,10 @@ impl Work<'_> {
         graph.initializer.push(from_floats(&scale, dims, scales));
         let mut inputs = vec![integers, &scale];
         inputs.extend(zero_point);
-        let mut node = edit::node("DequantizeLinear", &inputs, &[&twin]);
+        let mut node = write::node("DequantizeLinear", &inputs, &[&twin]);
         if !dims.is_empty() {
             let axis = i64::try_from(axis).unwrap_or_default();
-            node.attribute.push(edit::integer_attribute("axis", axis));
+            node.attribute.push(write::integer_attribute("axis", axis));
         }
         self.nodes.push(node);
         twin
