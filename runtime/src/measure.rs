@@ -26,10 +26,9 @@ pub use machine::{background_load, memory_bytes, peak_resident_bytes};
 
 /// A run that waited for a CPU for more than this share of its time says what others did.
 const DISTURBED: f64 = 0.02;
-/// Runs after which a median may be known well enough (a median of fewer has no 95 % interval), and how often this is asked.
+/// Runs after which a median may be known well enough: one of fewer has no 95 % interval.
 const LEAST_RUNS: usize = 6;
-const LOOK_EVERY: usize = 3;
-/// Of so many runs one is followed by one with each kernel timed.
+/// Before one of so many runs there is one with each kernel timed.
 const TIMED_EVERY: u32 = 2;
 /// Where Linux shows its sensors.
 pub const SENSORS: &str = "/sys";
@@ -83,10 +82,9 @@ impl Default for Plan {
 }
 
 impl Plan {
-    /// Looked at every few runs: a median does not settle with each.
     fn is_enough(&self, runs_ms: &[f64]) -> bool {
         let Some(within) = self.within else { return false };
-        if runs_ms.len() < LEAST_RUNS || !runs_ms.len().is_multiple_of(LOOK_EVERY) {
+        if runs_ms.len() < LEAST_RUNS {
             return false;
         }
         let sample = Sample::of(runs_ms);
@@ -113,7 +111,7 @@ pub struct Measured {
     pub disturbed: u32,
 }
 
-/// Runs a session again and again. Each other plain run is followed by a timed one, so that a machine that grows slower is slower for both.
+/// Runs a session again and again. Before each other plain run goes a timed one, so that a machine that grows slower is slower for both.
 /// A run during which this thread had to wait for a CPU does not count and is repeated, as often as there are runs.
 ///
 /// # Errors
@@ -140,6 +138,12 @@ pub fn measure(
     let (mut joules, start) = (meter.as_ref().map(|_| 0.0), Instant::now());
     let (mut done, mut disturbed) = (0, 0);
     while done < total && (done < MIN_MEASURED_RUNS || start.elapsed() < plan.most) && !plan.is_enough(&runs_ms) {
+        // The timed one goes first: behind runs without a pause, the first with one is slower than those that follow.
+        let timed = if done.is_multiple_of(TIMED_EVERY) {
+            Some(timed_run(session, inputs, plan.pause)?)
+        } else {
+            None
+        };
         std::thread::sleep(plan.pause);
         moment(Moment::Before);
         let before = meter.as_ref().and_then(power::Meter::joules);
@@ -151,11 +155,6 @@ pub fn measure(
             .zip(meter.as_ref().and_then(power::Meter::joules))
             .map(|(a, b)| b - a);
         let watts = meter.as_ref().and_then(power::Meter::watts);
-        let timed = if done.is_multiple_of(TIMED_EVERY) {
-            Some(timed_run(session, inputs, plan.pause)?)
-        } else {
-            None
-        };
         let was_disturbed = was_disturbed || timed.as_ref().is_some_and(|timed| timed.was_disturbed);
         if was_disturbed && disturbed < total {
             disturbed += 1;

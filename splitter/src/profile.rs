@@ -14,4 +14,4 @@ mod taps;
 pub use attribute::{Attribution, attribute};
 pub use codecs::{CodecJob, measure_codecs};
 pub use rounds::{Refused, Steady, profile_in_rounds};
-pub use run::{Job, ProfileRunError, profile_model};
+pub use run::{Job, Loaded, ProfileRunError, profile_model};

@@ -16,7 +16,7 @@ use kerf_wire::Profile;
 
 use super::{print, read_graph, write_whole};
 use crate::exit::{Exit, Failure, OrExit as _};
-use crate::profile::{Job, ProfileRunError, attribute, profile_model};
+use crate::profile::{Job, Loaded, ProfileRunError, attribute};
 
 /// Measure what a model costs on this machine: the whole, and each of its nodes.
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,7 @@ pub struct Args {
     #[arg(long, default_value_t = 0.05, value_name = "FRACTION")]
     pub within: f64,
     /// Or within so many milliseconds, where that is more.
-    #[arg(long, default_value_t = 0.05, value_name = "MS")]
+    #[arg(long, default_value_t = 0.1, value_name = "MS")]
     pub within_ms: f64,
     /// Wait before each run, as a frame now and then finds the machine; 0 for frames without a pause.
     #[arg(long, default_value_t = 20.0, value_name = "MS")]
@@ -95,7 +95,6 @@ impl From<ProfileRunError> for Failure {
     fn from(error: ProfileRunError) -> Self {
         match error {
             ProfileRunError::Model(error) => error.into(),
-            ProfileRunError::NoBackend(error) => error.into(),
             ProfileRunError::Load(error) => error.into(),
             ProfileRunError::Input(error) => Self::new(Exit::ModelRefused, error),
             ProfileRunError::Run(error) => error.into(),
@@ -147,12 +146,20 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         watts: args.watts,
     };
     let mut reads = inputs::Reads::new(model, &args.codecs)?;
-    let mut profile = profile_with_bar(&job, || {
+    let mut loaded = Loaded::new(&job)?;
+    let mut profile = profile_with_bar(&mut loaded, &job, || {
         if let Some(reads) = &mut reads {
             reads.once();
         }
     })?;
-    inputs::enter(&mut profile, model, &graph, (&args.backend, &args.codecs), reads)?;
+    inputs::enter(
+        &mut profile,
+        loaded,
+        model,
+        &graph,
+        (&args.backend, &args.codecs),
+        reads,
+    )?;
     let attribution = attribute(&graph, &profile);
     let text = profile.to_json().or_exit(Exit::Bug)?;
     if let Some(path) = &args.output {
@@ -168,13 +175,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Profiles with a progress bar on stderr, where that is a terminal; before each run that counts, this is done.
-fn profile_with_bar(job: &Job<'_>, mut before: impl FnMut()) -> Result<Profile, Failure> {
+fn profile_with_bar(loaded: &mut Loaded, job: &Job<'_>, mut before: impl FnMut()) -> Result<Profile, Failure> {
     let bar = ProgressBar::new(u64::from(job.plan.runs));
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} runs, {eta} left") {
         bar.set_style(style);
     }
     bar.set_message(format!("measuring {}", job.model.display()));
-    let measured = profile_model(job, |moment| match moment {
+    let measured = loaded.profile(job, |moment| match moment {
         Moment::Before => before(),
         Moment::Done(done, total) => {
             bar.set_length(u64::from(total));

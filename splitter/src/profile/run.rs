@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kerf_runtime::backend::{self, BackendError, LoadOptions, RunError, UnknownBackend};
+use kerf_runtime::backend::{self, Artifact, DeviceInfo, LoadOptions, RunError, Verified};
 use kerf_runtime::bundle::{BundleError, open_model};
 use kerf_runtime::measure::power::Meter;
 use kerf_runtime::measure::{self, InputError, Measured, Moment};
+use kerf_runtime::step::{LoadError, Step};
 use kerf_wire::Profile;
 use kerf_wire::TensorRef;
 use kerf_wire::profile::{Energy, Machine, MeasuredModel};
@@ -35,12 +36,9 @@ pub enum ProfileRunError {
     /// The model was refused.
     #[error(transparent)]
     Model(#[from] BundleError),
-    /// No such backend in this program.
+    /// The backend is not in this program, or does not load it.
     #[error(transparent)]
-    NoBackend(#[from] UnknownBackend),
-    /// The backend does not load it.
-    #[error(transparent)]
-    Load(#[from] BackendError),
+    Load(#[from] LoadError),
     /// No input could be made up.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -49,38 +47,83 @@ pub enum ProfileRunError {
     Run(#[from] RunError),
 }
 
-/// Profiles a model with made-up inputs (seed 1).
+/// A model loaded to be measured.
+pub struct Loaded {
+    artifact: Verified<Artifact>,
+    step: Step,
+    device: DeviceInfo,
+    background_load: Option<f64>,
+    load: Duration,
+}
+
+impl Loaded {
+    /// Loads the job's model.
+    ///
+    /// # Errors
+    /// When it cannot be loaded.
+    pub fn new(job: &Job<'_>) -> Result<Self, ProfileRunError> {
+        let artifact = open_model(job.model)?;
+        let backend = backend::named(job.backend).map_err(LoadError::from)?;
+        let device = backend.check(&job.options).map_err(LoadError::from)?;
+        let background_load = measure::background_load();
+        let start = Instant::now();
+        let step = Step::of_model(&artifact, &[job.backend.to_owned()], &job.options)?;
+        Ok(Self {
+            artifact,
+            step,
+            device,
+            background_load,
+            load: start.elapsed(),
+        })
+    }
+
+    /// Profiles it with made-up inputs (seed 1).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn profile(
+        &mut self,
+        job: &Job<'_>,
+        moment: impl FnMut(Moment),
+    ) -> Result<(Profile, Measured), ProfileRunError> {
+        let inputs = measure::random_inputs(self.step.inputs(), 1)?;
+        let views: Vec<TensorRef<'_>> = inputs.iter().map(kerf_runtime::tensor::Tensor::view).collect();
+        let session = self
+            .step
+            .session()
+            .ok_or(RunError::Unsupported("a part without a model"))?;
+        let measured = measure::measure(session, &views, &job.plan, moment)?;
+        let machine = Machine {
+            name: job.machine.clone(),
+            device: self.device.device.clone(),
+            backend: job.backend.to_owned(),
+            version: self.device.version.clone(),
+            threads: job.options.threads,
+            background_load: self.background_load,
+        };
+        let model = MeasuredModel {
+            name: job.model.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            sha256: self.artifact.sha256,
+            bytes: self.artifact.contents.len() as u64,
+        };
+        let tool = concat!("kerf ", env!("CARGO_PKG_VERSION"));
+        let mut profile = measure::profile(tool, machine, model, self.load, &measured);
+        profile.energy = energy(job, &measured);
+        Ok((profile, measured))
+    }
+
+    /// The model itself, to run it on something else.
+    pub fn step(&mut self) -> &mut Step {
+        &mut self.step
+    }
+}
+
+/// Loads and profiles a model.
 ///
 /// # Errors
 /// When it cannot be loaded or run.
 pub fn profile_model(job: &Job<'_>, moment: impl FnMut(Moment)) -> Result<(Profile, Measured), ProfileRunError> {
-    let artifact = open_model(job.model)?;
-    let backend = backend::named(job.backend)?;
-    let device = backend.check(&job.options)?;
-    let background_load = measure::background_load();
-    let start = Instant::now();
-    let mut session = backend.load(artifact.clone(), &job.options)?;
-    let load = start.elapsed();
-    let inputs = measure::random_inputs(session.inputs(), 1)?;
-    let views: Vec<TensorRef<'_>> = inputs.iter().map(kerf_runtime::tensor::Tensor::view).collect();
-    let measured = measure::measure(session.as_mut(), &views, &job.plan, moment)?;
-    let machine = Machine {
-        name: job.machine.clone(),
-        device: device.device,
-        backend: job.backend.to_owned(),
-        version: device.version,
-        threads: job.options.threads,
-        background_load,
-    };
-    let model = MeasuredModel {
-        name: job.model.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        sha256: artifact.sha256,
-        bytes: artifact.contents.len() as u64,
-    };
-    let tool = concat!("kerf ", env!("CARGO_PKG_VERSION"));
-    let mut profile = measure::profile(tool, machine, model, load, &measured);
-    profile.energy = energy(job, &measured);
-    Ok((profile, measured))
+    Loaded::new(job)?.profile(job, moment)
 }
 
 fn energy(job: &Job<'_>, measured: &Measured) -> Option<Energy> {

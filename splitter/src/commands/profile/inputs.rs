@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kerf_runtime::backend::LoadOptions;
-use kerf_runtime::bundle::open_model;
 use kerf_runtime::measure;
 use kerf_runtime::result::Answer;
 use kerf_runtime::source::Input;
@@ -18,7 +16,7 @@ use super::super::ImageArgs;
 use super::super::data::{DataArgs, Samples, is_picture};
 use crate::exit::{Exit, Failure, OrExit as _};
 use crate::graph::Graph;
-use crate::profile::{CodecJob, measure_codecs};
+use crate::profile::{CodecJob, Loaded, measure_codecs};
 
 /// Files that are read at most.
 const MOST_FILES: usize = 8;
@@ -57,8 +55,14 @@ pub(super) struct Reads {
 impl Reads {
     /// Nothing where no data was given.
     pub(super) fn new(model: &Path, args: &CodecArgs) -> Result<Option<Self>, Failure> {
-        let samples = args.data.samples(model, &args.image)?;
-        Ok(samples.map(|samples| Self {
+        let Some(samples) = args.data.samples(model, &args.image)? else {
+            return Ok(None);
+        };
+        // The first one finds decoders and files that nobody has used: no stage stays at its first frame for long.
+        if let Some(path) = samples.paths().first() {
+            samples.read(path)?;
+        }
+        Ok(Some(Self {
             samples,
             times: Vec::new(),
             inputs: Vec::new(),
@@ -110,26 +114,25 @@ impl Reads {
 /// Enters what inputs show into a profile.
 pub(super) fn enter(
     profile: &mut Profile,
+    mut loaded: Loaded,
     model: &Path,
     graph: &Graph,
     (backend, args): (&str, &CodecArgs),
     reads: Option<Reads>,
 ) -> Result<(), Failure> {
-    let artifact = open_model(model)?;
-    let mut step = Step::of_model(&artifact, &[backend.to_owned()], &LoadOptions::default())?;
     let inputs = match reads {
         Some(reads) => {
             let (inputs, measured) = reads.finish()?;
             profile.input = Some(measured);
             inputs
         }
-        None => vec![made_up(&step)?],
+        None => vec![made_up(loaded.step())?],
     };
     let Some(first) = inputs.first() else {
         return Err(Failure::usage("--data has no file"));
     };
-    profile.answer_bytes = Some(answer_bytes(profile, &mut step, first)?);
-    drop(step);
+    profile.answer_bytes = Some(answer_bytes(profile, loaded.step(), first)?);
+    drop(loaded);
     if args.no_codecs {
         return Ok(());
     }
