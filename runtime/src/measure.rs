@@ -11,24 +11,25 @@ use kerf_wire::{TensorRef, WireError};
 
 use crate::backend::{RunError, Session};
 use crate::limits::{MAX_BENCH_RUNS, MIN_MEASURED_RUNS};
-use crate::tensor::Tensor;
 
 mod inputs;
 mod kernels;
 pub mod link;
 mod machine;
 pub mod power;
+mod runs;
 pub mod store;
 
 pub use inputs::random_inputs;
-use kernels::{KernelTimes, timed_run};
 pub use machine::{background_load, memory_bytes, peak_resident_bytes};
+use runs::Runs;
 
-/// A run that waited for a CPU for more than this share of its time says what others did.
-const DISTURBED: f64 = 0.02;
 /// Runs after which a median may be known well enough: one of fewer has no 95 % interval.
 const LEAST_RUNS: usize = 6;
-/// Before one of so many runs there is one with each kernel timed.
+/// Runs with each kernel timed before any other: behind runs without a pause, the first two with one took a sixth longer than those
+/// that followed. Their kernels' shares are good all the same.
+const LEAST_TIMED: u32 = 3;
+/// Of so many further runs one follows a timed one.
 const TIMED_EVERY: u32 = 2;
 /// Where Linux shows its sensors.
 pub const SENSORS: &str = "/sys";
@@ -62,7 +63,9 @@ pub struct Within {
 /// Where measuring stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// The pause is over and a plain run begins: whoever reads an input for each frame does it now.
+    /// The pause is over and a run begins that does not count as a whole: whoever reads an input for each frame does it now.
+    WarmUp,
+    /// The pause is over and a run begins that counts: the same.
     Before,
     /// So many runs of so many count by now.
     Done(u32, u32),
@@ -111,8 +114,9 @@ pub struct Measured {
     pub disturbed: u32,
 }
 
-/// Runs a session again and again. Before each other plain run goes a timed one, so that a machine that grows slower is slower for both.
-/// A run during which this thread had to wait for a CPU does not count and is repeated, as often as there are runs.
+/// Runs a session again and again: a few runs with each kernel timed, which bring the machine into the state in which it finds a
+/// frame now and then, then plain ones; later on, each other plain run follows a timed one, so that a machine that grows slower is
+/// slower for both. A run during which this thread had to wait for a CPU does not count and is repeated, as often as there are runs.
 ///
 /// # Errors
 /// When a run fails.
@@ -122,90 +126,26 @@ pub fn measure(
     plan: &Plan,
     mut moment: impl FnMut(Moment),
 ) -> Result<Measured, RunError> {
-    let mut outputs: Vec<Tensor> = session.outputs().iter().map(|_| Tensor::default()).collect();
-    let mut run = |session: &mut dyn Session| {
-        let start = Instant::now();
-        session.run_into(inputs, &mut outputs)?;
-        Ok::<f64, RunError>(milliseconds(start.elapsed()))
-    };
-    let first_run_ms = run(session)?;
-    for _ in 0..plan.warm_up.min(MAX_BENCH_RUNS) {
-        run(session)?;
-    }
     let total = plan.runs.clamp(MIN_MEASURED_RUNS, MAX_BENCH_RUNS);
-    let (mut runs_ms, mut timed_ms, mut kernels) = (Vec::new(), Vec::new(), KernelTimes::default());
-    let meter = power::Meter::find(&plan.sensors);
-    let (mut joules, start) = (meter.as_ref().map(|_| 0.0), Instant::now());
-    let (mut done, mut disturbed) = (0, 0);
-    while done < total && (done < MIN_MEASURED_RUNS || start.elapsed() < plan.most) && !plan.is_enough(&runs_ms) {
-        // The timed one goes first: behind runs without a pause, the first with one is slower than those that follow.
-        let timed = if done.is_multiple_of(TIMED_EVERY) {
-            Some(timed_run(session, inputs, plan.pause)?)
-        } else {
-            None
-        };
-        std::thread::sleep(plan.pause);
-        moment(Moment::Before);
-        let before = meter.as_ref().and_then(power::Meter::joules);
-        let watch = Watch::start();
-        let run_ms = run(session)?;
-        let was_disturbed = watch.is_disturbed();
-        // A counter starts again at a bound of its own: such a run does not count.
-        let counted = before
-            .zip(meter.as_ref().and_then(power::Meter::joules))
-            .map(|(a, b)| b - a);
-        let watts = meter.as_ref().and_then(power::Meter::watts);
-        let was_disturbed = was_disturbed || timed.as_ref().is_some_and(|timed| timed.was_disturbed);
-        if was_disturbed && disturbed < total {
-            disturbed += 1;
-            continue;
-        }
-        runs_ms.push(run_ms);
-        if let Some((ms, each)) = timed.and_then(|timed| timed.kernels) {
-            timed_ms.push(ms);
-            kernels.add(each);
-        }
-        let used = counted.or(watts.map(|watts| watts * run_ms * 1e-3));
-        joules = joules
-            .zip(used.filter(|used| *used >= 0.0))
-            .map(|(sum, used)| sum + used);
-        done += 1;
-        moment(Moment::Done(done, total));
+    let mut runs = Runs::new(session, inputs, plan, total);
+    let first_run_ms = runs.once()?;
+    for _ in 0..plan.warm_up.min(MAX_BENCH_RUNS) {
+        runs.once()?;
     }
-    Ok(Measured {
-        first_run_ms,
-        run_ms: Sample::of(&runs_ms),
-        run_joules: joules
-            .map(|sum| sum / runs_ms.len().max(1) as f64)
-            .zip(meter.as_ref().map(power::Meter::source)),
-        runs_ms,
-        kernels: kernels.samples(),
-        timed_run_ms: (!timed_ms.is_empty()).then(|| Sample::of(&timed_ms)),
-        disturbed,
-    })
-}
-
-/// Sees whether others took the CPU meanwhile.
-struct Watch {
-    waited_ns: Option<u64>,
-    start: Instant,
-}
-
-impl Watch {
-    fn start() -> Self {
-        Self {
-            waited_ns: machine::waited_ns(),
-            start: Instant::now(),
+    let start = Instant::now();
+    loop {
+        let done = runs.done();
+        let is_over = done >= MIN_MEASURED_RUNS && start.elapsed() >= plan.most;
+        if done >= total || is_over || plan.is_enough(runs.plain_ms()) {
+            return Ok(runs.finish(first_run_ms));
         }
-    }
-
-    /// True when more than [`DISTURBED`] of the time was spent waiting for a CPU; false where the system does not say.
-    fn is_disturbed(&self) -> bool {
-        let took = self.start.elapsed().as_secs_f64() * 1e9;
-        let waited = machine::waited_ns()
-            .zip(self.waited_ns)
-            .map(|(now, then)| now.saturating_sub(then));
-        waited.is_some_and(|waited| waited as f64 > took * DISTURBED)
+        let of_these = LEAST_TIMED.max((done + 1) / TIMED_EVERY);
+        while runs.timed_done() < of_these && (runs.timed_done() == 0 || start.elapsed() < plan.most) {
+            runs.timed(&mut moment)?;
+        }
+        if runs.plain(&mut moment)? {
+            moment(Moment::Done(runs.done(), total));
+        }
     }
 }
 
@@ -256,6 +196,7 @@ mod tests {
 
     use super::*;
     use crate::backend::KernelTime;
+    use crate::tensor::Tensor;
 
     /// Takes these milliseconds, one after the other, as long as there are any; then always the last.
     struct Scripted {

@@ -1,38 +1,9 @@
-//! Runs with each kernel timed, and what they say of each kernel.
+//! What runs with each kernel timed say of each kernel.
 
-use std::time::{Duration, Instant};
-
-use kerf_wire::TensorRef;
 use kerf_wire::profile::{Kernel, Sample};
 
-use super::{Watch, milliseconds};
-use crate::backend::{KernelTime, RunError, Session};
-
-/// A run with each kernel timed.
-pub(super) struct Timed {
-    /// Milliseconds of all of it, and its kernels; nothing where the engine has no timings.
-    pub(super) kernels: Option<(f64, Vec<KernelTime>)>,
-    pub(super) was_disturbed: bool,
-}
-
-/// One such run, behind a pause.
-pub(super) fn timed_run(
-    session: &mut dyn Session,
-    inputs: &[TensorRef<'_>],
-    pause: Duration,
-) -> Result<Timed, RunError> {
-    std::thread::sleep(pause);
-    let (watch, start) = (Watch::start(), Instant::now());
-    let kernels = match session.run_timed(inputs) {
-        Ok(each) => Some((milliseconds(start.elapsed()), each)),
-        Err(RunError::Unsupported(_)) => None,
-        Err(error) => return Err(error),
-    };
-    Ok(Timed {
-        kernels,
-        was_disturbed: watch.is_disturbed(),
-    })
-}
+use super::milliseconds;
+use crate::backend::KernelTime;
 
 /// Kernel times run for run; the engine's order is the same in each.
 #[derive(Default)]

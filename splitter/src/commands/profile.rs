@@ -147,10 +147,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     };
     let mut reads = inputs::Reads::new(model, &args.codecs)?;
     let mut loaded = Loaded::new(&job)?;
-    let mut profile = profile_with_bar(&mut loaded, &job, || {
-        if let Some(reads) = &mut reads {
-            reads.once();
-        }
+    let mut profile = profile_with_bar(&mut loaded, &job, |moment| match (&mut reads, moment) {
+        (Some(reads), Moment::WarmUp) => reads.warm_up(),
+        (Some(reads), Moment::Before) => reads.once(),
+        _ => {}
     })?;
     inputs::enter(
         &mut profile,
@@ -175,14 +175,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Profiles with a progress bar on stderr, where that is a terminal; before each run that counts, this is done.
-fn profile_with_bar(loaded: &mut Loaded, job: &Job<'_>, mut before: impl FnMut()) -> Result<Profile, Failure> {
+fn profile_with_bar(loaded: &mut Loaded, job: &Job<'_>, mut before: impl FnMut(Moment)) -> Result<Profile, Failure> {
     let bar = ProgressBar::new(u64::from(job.plan.runs));
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} runs, {eta} left") {
         bar.set_style(style);
     }
     bar.set_message(format!("measuring {}", job.model.display()));
     let measured = loaded.profile(job, |moment| match moment {
-        Moment::Before => before(),
+        Moment::WarmUp | Moment::Before => before(moment),
         Moment::Done(done, total) => {
             bar.set_length(u64::from(total));
             bar.set_position(u64::from(done));

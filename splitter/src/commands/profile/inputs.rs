@@ -55,14 +55,8 @@ pub(super) struct Reads {
 impl Reads {
     /// Nothing where no data was given.
     pub(super) fn new(model: &Path, args: &CodecArgs) -> Result<Option<Self>, Failure> {
-        let Some(samples) = args.data.samples(model, &args.image)? else {
-            return Ok(None);
-        };
-        // The first one finds decoders and files that nobody has used: no stage stays at its first frame for long.
-        if let Some(path) = samples.paths().first() {
-            samples.read(path)?;
-        }
-        Ok(Some(Self {
+        let samples = args.data.samples(model, &args.image)?;
+        Ok(samples.map(|samples| Self {
             samples,
             times: Vec::new(),
             inputs: Vec::new(),
@@ -72,6 +66,14 @@ impl Reads {
 
     fn files(&self) -> usize {
         self.samples.len().min(MOST_FILES)
+    }
+
+    /// Reads the first file, before a run that does not count.
+    pub(super) fn warm_up(&mut self) {
+        let first = self.samples.paths().first().map(|path| self.samples.read(path));
+        if let Some(Err(why)) = first {
+            self.failed = Some(why);
+        }
     }
 
     /// Reads the next file, after the last the first again.
